@@ -1,0 +1,76 @@
+"""Typed samples in plain WebDataset shards: define a class, write samples, read them back fast.
+
+::
+
+    import atdata                       # light: a name is loaded when it is first used
+
+    @atdata.packable                    # a sample is a dataclass
+    class Digit: ...
+
+    ds = atdata.write_samples(digits, "digits.tar")
+    for batch in ds.shuffled(batch_size=32, seed=7): ...
+
+`_HOMES` says where each public name lives. `__init__.pyi` says the same to type checkers.
+"""
+
+import sys
+from importlib import import_module
+
+from atdata._version import __version__ as __version__
+
+# The one name that is loaded at once: were it lazy, the first import of the package `atdata.lens`
+# would put the package in the function's place.
+from atdata.lens import lens as lens
+
+_HOMES = {
+    "AmbiguousLensError": "atdata._exceptions",
+    "ArrayFormat": "atdata._protocols",
+    "AtdataError": "atdata._exceptions",
+    "DataSource": "atdata._protocols",
+    "Dataset": "atdata.dataset",
+    "DictSample": "atdata.sample.dynamic",
+    "Format": "atdata.codec.markers",
+    "LawReport": "atdata.lens",
+    "Lens": "atdata.lens",
+    "LensNetwork": "atdata.lens",
+    "LensNotFoundError": "atdata._exceptions",
+    "MissingExtraError": "atdata._exceptions",
+    "Packable": "atdata._protocols",
+    "PackableSample": "atdata.sample.base",
+    "PartialFailureError": "atdata._exceptions",
+    "SampleBatch": "atdata.sample.batch",
+    "SampleKeyError": "atdata._exceptions",
+    "SampleStream": "atdata.dataset",
+    "SchemaError": "atdata._exceptions",
+    "Shape": "atdata.codec.markers",
+    "ShardError": "atdata._exceptions",
+    "ShardNotFoundError": "atdata._exceptions",
+    "SourceError": "atdata._exceptions",
+    "URLSource": "atdata.sources.url",
+    "UnsafeURLError": "atdata._exceptions",
+    "UnsupportedTypeError": "atdata._exceptions",
+    "configure_logging": "atdata._logging",
+    "generate_cid": "atdata._cid",
+    "get_logger": "atdata._logging",
+    "lens": "atdata.lens",
+    "log_operation": "atdata._logging",
+    "main": "atdata.cli",
+    "pack": "atdata.sample.base",
+    "packable": "atdata.sample.packable",
+    "unpack": "atdata.sample.base",
+    "verify_cid": "atdata._cid",
+    "write_samples": "atdata.dataset",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        this = sys.modules[__name__]  # lets Python propose the name that was meant
+        raise AttributeError(f"module 'atdata' has no attribute {name!r}", name=name, obj=this)
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

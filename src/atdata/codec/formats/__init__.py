@@ -1,0 +1,1 @@
+"""Array formats, one per file, each found by name in `atdata.codec.registry`."""

@@ -1,0 +1,804 @@
+"""`Dataset[T]`: what to read, as what, and what to do to it. Reading itself is in `pipeline`."""
+
+import copy
+import dataclasses
+import inspect
+import operator
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import deprecated
+
+from atdata._exceptions import SampleKeyError
+from atdata._protocols import DataSource
+from atdata.codec.compile import codec_of
+from atdata.dataset import _export, _jobs
+from atdata.dataset._describe import braced, describe, shown
+from atdata.lens import LensNetwork
+from atdata.pipeline.access import Positions, find_key, segments, survivors_at
+from atdata.pipeline.chain import Chain, Part, leaves, stored_as, with_options, with_stage
+from atdata.pipeline.policy import Ledger, OnError, check_on_error
+from atdata.pipeline.shuffle import Shuffled
+from atdata.pipeline.stages import Filter, Map, Stage, View, ViewAs, Window
+from atdata.pipeline.stream import InOrder, SampleStream
+from atdata.sample.batch import SampleBatch
+from atdata.sample.dynamic import DictSample
+from atdata.shard.chunk import Verify
+from atdata.sources.registry import source_of
+
+_VERIFY = ("auto", "proof", "damage", "off")
+
+
+class Dataset[T]:
+    """Samples of type `T` in shards: a description that reads nothing until it is asked to.
+
+    `Dataset[T](source)` and `Dataset(source, sample_type=T)` mean the same; without a type,
+    samples are `DictSample`. Methods that change what is read return a new dataset, and apply in
+    the order in which they are written.
+
+    Args:
+        source: A path, `Path`, URL with braces, a list of those, or any `DataSource`.
+        metadata_url: Where a msgpack map about the dataset can be fetched.
+        sample_type: The samples' type.
+        url: An older name of `source`.
+        on_error: What to do with samples that cannot be read: `"raise"`, `"skip"`, or a function
+            that is given the error and raises it or returns to skip. What a pass left out is in
+            `stream.skipped`.
+        verify: Which digests are checked before a sample is delivered: `"damage"` (XXH3-64),
+            `"proof"` (BLAKE3), `"off"`, or `"auto"`: damage for local files, else proof.
+        copy: Give arrays that are writable and aligned. Otherwise they are read-only views.
+
+    Examples:
+        >>> import atdata
+        >>> @atdata.packable
+        ... class Point:
+        ...     name: str
+        ...     x: float
+        >>> written = atdata.write_samples([Point("a", 1.0), Point("b", 2.0)], tmp / "p.tar")
+        >>> ds = Dataset[Point](tmp / "p.tar")
+        >>> len(ds), ds[1], [point.name for point in ds.filter(lambda point: point.x > 1)]
+        (2, Point(name='b', x=2.0), ['b'])
+        >>> [batch.x.tolist() for batch in ds.ordered(batch_size=2)]
+        [[1.0, 2.0]]
+    """
+
+    def __init__(
+        self,
+        source: DataSource | str | Path | Sequence[str | Path] | None = None,
+        metadata_url: str | None = None,
+        *,
+        sample_type: type[T] | None = None,
+        url: str | None = None,
+        on_error: OnError = "raise",
+        verify: Verify = "auto",
+        copy: bool = True,
+    ) -> None:
+        given = url if source is None else source
+        if given is None:
+            raise TypeError("missing required argument 'source': a path, a URL or a DataSource")
+        if source is not None and url is not None:
+            raise TypeError("give source or url, not both: they are two names of one argument")
+        if verify not in _VERIFY:
+            raise ValueError(f"verify is {verify!r}; it must be one of {', '.join(_VERIFY)}")
+        self._source = source_of(given)
+        self.metadata_url = metadata_url
+        self._options: dict[str, Any] = {
+            "on_error": check_on_error(on_error),
+            "verify": verify,
+            "copy": copy,
+        }
+        self._given_type: type[T] | None = sample_type
+        self._built: Chain | None = None
+        self._view_type: type[Any] | None = None
+        self._content_metadata: Any = None
+        self._fetched: dict[str, Any] | None = None
+        self._positions: Positions | None = None
+
+    # -- what it is
+
+    @property
+    def _chain(self) -> Chain:
+        if self._built is None:
+            part = Part(self._source, self._stored_type(), **self._options)
+            self._built = Chain((part,))
+        return self._built
+
+    def _stored_type(self) -> type[Any]:
+        """The type that was given: as an argument, in brackets, or by a derived class."""
+        if self._given_type is not None:
+            return self._given_type
+        found = self.__dict__.get("__orig_class__")
+        bases = getattr(type(self), "__orig_bases__", ())
+        for kind in ([found] if found is not None else []) + list(bases):
+            if inspect.isclass(get_origin(kind)) and issubclass(get_origin(kind), Dataset):
+                argument = get_args(kind)[0]
+                if not isinstance(argument, TypeVar):
+                    return cast("type[Any]", argument)
+        return DictSample
+
+    @property
+    def sample_type(self) -> type[T]:
+        """The samples' type; `object` for results of a `map` whose function does not say."""
+        if self._view_type is not None:
+            return self._view_type
+        return self._stored_type()
+
+    @property
+    def batch_type(self) -> type[SampleBatch[T]]:
+        """The type of the dataset's batches.
+
+        Examples:
+            >>> Dataset[dict]("x.tar").batch_type
+            atdata.sample.batch.SampleBatch[dict]
+        """
+        return SampleBatch[self.sample_type]  # type: ignore[name-defined]  # known at run time only
+
+    @property
+    def source(self) -> DataSource:
+        """Where the shards are."""
+        return self._source
+
+    @property
+    def url(self) -> str:
+        """The source as it was given, with braces for a list; the first shard of any other source.
+
+        Examples:
+            >>> Dataset(["data/a-0.tar", "data/a-1.tar"]).url
+            'data/a-{0,1}.tar'
+        """
+        given = getattr(self._source, "url", None)
+        if isinstance(given, str | Path):
+            return str(given)
+        shards = self._source.list_shards()
+        if isinstance(given, tuple):
+            return braced(shards)
+        return shards[0] if shards else ""
+
+    @property
+    def shards(self) -> Iterator[str]:
+        """The shards' ids, one by one."""
+        return iter(self.list_shards())
+
+    def list_shards(self) -> list[str]:
+        """The shards' ids, in reading order."""
+        return [s for part in leaves(self._chain) for s in part.source.list_shards()]
+
+    @property
+    @deprecated("shard_list is an older name: call list_shards()")
+    def shard_list(self) -> list[str]:
+        """The shards' ids; an older name of `list_shards()`."""
+        return self.list_shards()
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Field names and their annotations; `{"_data": dict}` for `DictSample`."""
+        if self.sample_type is DictSample:
+            return {"_data": dict}
+        try:
+            return {plan.name: plan.annotation for plan in codec_of(self.sample_type).fields}
+        except (TypeError, AttributeError):
+            return {}
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the fields; empty for `DictSample`."""
+        return [name for name in self.schema if self.sample_type is not DictSample]
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What `metadata_url` has to say, fetched once; None if there is none."""
+        if self.metadata_url is None:
+            return None
+        if self._fetched is None:
+            self._fetched = _jobs.fetch_metadata(self.metadata_url)
+        return self._fetched
+
+    @property
+    def content_metadata(self) -> Any:
+        """What the writer said about the dataset: as given, or read from the first shard."""
+        if self._content_metadata is None:
+            self._content_metadata = _jobs.read_content_metadata(self._chain, self._ledger())
+        return self._content_metadata
+
+    @content_metadata.setter
+    def content_metadata(self, value: Any) -> None:
+        self._content_metadata = value
+
+    def with_content_metadata(self, value: Any) -> "Dataset[T]":
+        """The same dataset with something else said about it.
+
+        Examples:
+            >>> Dataset("x.tar").with_content_metadata({"licence": "CC0"}).content_metadata
+            {'licence': 'CC0'}
+        """
+        return self._derived(self._chain, None, _content_metadata=value)
+
+    def with_options(
+        self,
+        *,
+        on_error: OnError | None = None,
+        verify: Verify | None = None,
+        copy: bool | None = None,
+    ) -> "Dataset[T]":
+        """The same dataset, read with other options; those left out stay as they are.
+
+        Examples:
+            >>> Dataset("x.tar").with_options(on_error="skip")
+            Dataset[DictSample]('x.tar')
+        """
+        given = {"on_error": on_error, "verify": verify, "copy": copy}
+        options = {name: value for name, value in given.items() if value is not None}
+        if on_error is not None:
+            check_on_error(on_error)
+        if verify is not None and verify not in _VERIFY:
+            raise ValueError(f"verify is {verify!r}; it must be one of {', '.join(_VERIFY)}")
+        chain = with_options(self._chain, options)
+        return self._derived(chain, None, _options=self._options | options)
+
+    # -- what is done to samples
+
+    def _derived(self, chain: Chain, view: type[Any] | None, **changes: Any) -> "Dataset[Any]":
+        new = copy.copy(self)
+        new._built = chain
+        new._view_type = self._view_type if view is None else view
+        new._given_type = self._stored_type()
+        new._positions = None
+        new.__dict__.update(changes)
+        return new
+
+    def _staged(self, stage: Stage, view: type[Any] | None = None) -> "Dataset[Any]":
+        return self._derived(with_stage(self._chain, stage), view)
+
+    def filter(self, predicate: Callable[[T], object]) -> "Dataset[T]":
+        """Keep the samples that a predicate is true of.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "f.tar")
+            >>> [s.n for s in ds.filter(lambda s: s.n % 2)]
+            [1, 3]
+        """
+        return self._staged(Filter(predicate))
+
+    def map[U](self, fn: Callable[[T], U]) -> "Dataset[U]":
+        """Replace each sample by what a function returns for it, which may be anything.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(3)], tmp / "m.tar")
+            >>> list(ds.map(lambda s: s.n * 10))
+            [0, 10, 20]
+        """
+        return self._staged(Map(fn), _returned_type(fn))
+
+    def as_type[V](self, other: type[V]) -> "Dataset[V]":
+        """View the samples as another type, through the lens that leads there.
+
+        Raises:
+            LensNotFoundError: None does.
+            AmbiguousLensError: Several do, and none is shorter.
+
+        Examples:
+            >>> import atdata
+            >>> @atdata.packable
+            ... class Pair:
+            ...     a: int
+            ...     b: int
+            >>> @atdata.packable
+            ... class OnlyA:
+            ...     a: int
+            >>> ds = atdata.write_samples([Pair(1, 2)], tmp / "pair.tar").as_type(OnlyA)
+            >>> list(ds)
+            [OnlyA(a=1)]
+        """
+        current: type[Any] = self.sample_type
+        if current is object:
+            return self._staged(ViewAs(other), other)
+        lens = LensNetwork().transform(current, other)
+        if lens.kind == "identity":
+            return self._derived(self._chain, other)
+        if current is DictSample and lens.kind == "structural" and not self._is_staged():
+            return self._derived(stored_as(self._chain, other), other)
+        return self._staged(View(lens), other)
+
+    def _is_staged(self) -> bool:
+        return bool(self._chain.tail) or any(part.stages for part in leaves(self._chain))
+
+    def take(self, n: int) -> "Dataset[T]":
+        """The first `n` samples.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(9)], tmp / "t.tar")
+            >>> [s.n for s in ds.skip(2).take(3)]
+            [2, 3, 4]
+        """
+        return self._window(0, n)
+
+    def skip(self, n: int) -> "Dataset[T]":
+        """All but the first `n` samples.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> [s.n for s in ds.skip(2)]
+            [2, 3]
+        """
+        return self._window(n, None)
+
+    def _window(self, skip: int, take: int | None) -> "Dataset[T]":
+        if skip < 0 or (take is not None and take < 0):
+            raise ValueError("take and skip need a number of samples that is not negative")
+        chain = self._chain
+        part = chain.parts[0]
+        simple = len(chain.parts) == 1 and chain.repeats == 1 and not chain.tail
+        if simple and isinstance(part, Part) and part.keeps_count:
+            rows = range(sys.maxsize) if part.rows is None else part.rows
+            rows = rows[skip:] if take is None else rows[skip : skip + take]
+            return self._derived(Chain((dataclasses.replace(part, rows=rows),)), None)
+        tail = (*chain.tail, Window(skip, take))
+        return self._derived(dataclasses.replace(chain, tail=tail), None)
+
+    def repeat(self, n: int) -> "Dataset[T]":
+        """The samples `n` times over; each time in another order where they are shuffled.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(2)], tmp / "r.tar")
+            >>> [s.n for s in ds.repeat(2)]
+            [0, 1, 0, 1]
+        """
+        if n < 0:
+            raise ValueError(f"cannot repeat a dataset {n} times")
+        chain = Chain((self._chain,), n)
+        if not self._chain.tail:
+            chain = dataclasses.replace(self._chain, repeats=self._chain.repeats * n)
+        return self._derived(chain, None)
+
+    def concat(self, *others: "Dataset[T]") -> "Dataset[T]":
+        """These samples, then those of other datasets of the same type.
+
+        All are read with the options of this dataset.
+
+        Examples:
+            >>> import atdata
+            >>> a = atdata.write_samples([DictSample(n=1)], tmp / "a.tar")
+            >>> b = atdata.write_samples([DictSample(n=2)], tmp / "b.tar")
+            >>> [s.n for s in a.concat(b)]
+            [1, 2]
+        """
+        parts: list[Part | Chain] = []
+        for one in (self, *others):
+            if one.sample_type != self.sample_type:
+                raise TypeError(
+                    f"cannot put samples of {one.sample_type.__name__} behind those of "
+                    f"{self.sample_type.__name__}\n  View them as one type first: "
+                    f"ds.as_type({self.sample_type.__name__})"
+                )
+            chain = with_options(one._chain, self._options)
+            plain = chain.repeats == 1 and not chain.tail
+            parts += chain.parts if plain else [chain]
+        return self._derived(Chain(tuple(parts)), None)
+
+    # -- reading
+
+    @overload
+    def ordered(self, batch_size: None = None) -> SampleStream[T]: ...
+    @overload
+    def ordered(self, batch_size: int) -> SampleStream[SampleBatch[T]]: ...
+    def ordered(
+        self, batch_size: int | None = None
+    ) -> SampleStream[T] | SampleStream[SampleBatch[T]]:
+        """Samples, or batches, in the order in which they were written.
+
+        Args:
+            batch_size: Samples in a batch; the last one may have fewer. None: single samples.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> [batch.n.tolist() for batch in ds.ordered(batch_size=3)]
+            [[0, 1, 2], [3]]
+        """
+        return self._stream(InOrder(self._chain), batch_size, "ordered")
+
+    @overload
+    def shuffled(
+        self,
+        buffer_shards: int = 100,
+        buffer_samples: int = 10_000,
+        batch_size: None = None,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+    ) -> SampleStream[T]: ...
+    @overload
+    def shuffled(
+        self,
+        buffer_shards: int = 100,
+        buffer_samples: int = 10_000,
+        *,
+        batch_size: int,
+        seed: int | None = None,
+        epoch: int = 0,
+    ) -> SampleStream[SampleBatch[T]]: ...
+    @overload
+    def shuffled(
+        self,
+        buffer_shards: int,
+        buffer_samples: int,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+    ) -> SampleStream[SampleBatch[T]]: ...
+    def shuffled(
+        self,
+        buffer_shards: int = 100,
+        buffer_samples: int = 10_000,
+        batch_size: int | None = None,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+    ) -> SampleStream[T] | SampleStream[SampleBatch[T]]:
+        """Samples, or batches, in shuffled order.
+
+        Shards are permuted, and then all samples within windows of shards. Local shards need no
+        buffer for that; of shards that come as streams, some samples are held back.
+
+        Args:
+            buffer_shards: Shards in a window; 0 or 1 keeps the shards in order.
+            buffer_samples: Samples held back of a stream; 0 or 1 keeps each shard's samples in
+                order.
+            batch_size: Samples in a batch; the last one may have fewer. None: single samples.
+            seed: Makes the order reproducible. None: each pass has another order.
+            epoch: Each epoch of a seed has its own order.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> stream = ds.shuffled(seed=7)
+            >>> list(stream) == list(stream), sorted(s.n for s in stream)
+            (True, [0, 1, 2, 3])
+        """
+        order = _Reseeding(
+            partial(Shuffled, self._chain, buffer_shards, buffer_samples), seed, epoch
+        )
+        return self._stream(order, batch_size, f"shuffled, seed={seed}, epoch={epoch}")
+
+    def _stream(self, order: Any, batch_size: int | None, label: str) -> SampleStream[Any]:
+        return SampleStream(
+            order,
+            batch_size=batch_size,
+            on_error=self._options["on_error"],
+            count=self.__len__,
+            label=f"{label} {shown(self)}",
+        )
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.ordered())
+
+    def items(self) -> Iterator[tuple[str, T]]:
+        """Each sample with its key, in order.
+
+        Examples:
+            >>> import atdata
+            >>> list(atdata.write_samples([DictSample(n=7)], tmp / "i.tar").items())
+            [('000000000', DictSample(n=7))]
+        """
+        return self.ordered().items()
+
+    def _ledger(self) -> Ledger:
+        return Ledger(self._options["on_error"])
+
+    def _located(self) -> Positions:
+        if self._positions is None:
+            self._positions = Positions(segments(self._chain, self._ledger(), exact=True))
+        return self._positions
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the description alone; what was looked up is looked up again."""
+        return self.__dict__ | {"_positions": None}
+
+    def __len__(self) -> int:
+        """How many samples there are.
+
+        Where each shard is a file or has its index, and nothing is filtered, no sample is read
+        for it. Otherwise all are read once, and the number is kept. As `list` asks for the length
+        of what it is given, `list(iter(ds))` spares that.
+        """
+        return len(self._located())
+
+    def __bool__(self) -> bool:
+        """Always true: whether there are samples is not looked up."""
+        return True
+
+    @overload
+    def __getitem__(self, at: int | np.integer[Any]) -> T: ...
+    @overload
+    def __getitem__(self, at: slice | Sequence[int] | NDArray[Any]) -> list[T]: ...
+    def __getitem__(self, at: Any) -> T | list[T]:
+        """One sample by its position, or a list of them by a slice, positions or a mask.
+
+        Raises:
+            IndexError: There is no such position.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(5)], tmp / "g.tar")
+            >>> ds[-1].n, [s.n for s in ds[1:3]], [s.n for s in ds[np.array([4, 0])]]
+            (4, [1, 2], [4, 0])
+        """
+        if isinstance(at, slice):
+            return self.select(range(*at.indices(len(self))))
+        if isinstance(at, np.ndarray) and at.dtype == np.bool_ and at.ndim:
+            if at.shape != (len(self),):
+                raise IndexError(f"a mask of shape {at.shape} does not fit {len(self)} samples")
+            return self.select(np.flatnonzero(at))
+        if at.ndim if isinstance(at, np.ndarray) else isinstance(at, Sequence):
+            return self.select(at)
+        sample: T = self._located().one(_index(at))
+        return sample
+
+    def select(self, indices: Sequence[int] | NDArray[Any]) -> list[T]:
+        """Samples by their positions, in that order, repeated where positions are.
+
+        Raises:
+            IndexError: A position is not in the dataset.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> [s.n for s in ds.select([3, 0, 3])]
+            [3, 0, 3]
+        """
+        if any(isinstance(i, bool | np.bool_) for i in indices):
+            raise TypeError("a position is an int, not a bool; a mask is an array: np.array(mask)")
+        return self._located().many([_index(i) for i in indices])
+
+    def get(self, key: str) -> T:
+        """The sample with a key.
+
+        Raises:
+            SampleKeyError: There is none, or a filter drops it.
+
+        Examples:
+            >>> import atdata
+            >>> given = [DictSample(name="a", n=1), DictSample(name="b", n=2)]
+            >>> atdata.write_samples(given, tmp / "k.tar", key="name").get("b")
+            DictSample(name='b', n=2)
+        """
+        if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users need not check types
+            raise TypeError(
+                f"a sample's key is a str, not {type(key).__name__}; by position: ds[i]"
+            )
+        ledger = self._ledger()
+        for segment, row in find_key(segments(self._chain, ledger, exact=False), key, ledger):
+            for sample in survivors_at(segment, row):
+                return cast("T", sample)
+        raise SampleKeyError(key)
+
+    def head(self, n: int = 5) -> list[T]:
+        """The first `n` samples as a list.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> ds.head(2)
+            [DictSample(n=0), DictSample(n=1)]
+        """
+        if n < 0:
+            raise ValueError(f"cannot give the first {n} samples")
+        return list(self.take(n))
+
+    # -- what it looks like
+
+    def describe(self) -> dict[str, Any]:
+        """What is known of the dataset without reading samples or asking a server.
+
+        Returns:
+            Keys `sample_type`, `fields`, `num_shards`, `shards`, `url`, `metadata_url`, `metadata`
+            (if it was fetched already), `content_metadata`, `stages`, and `lenses`, each with how
+            it was found. Addresses are without passwords and signatures.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> ds.take(3).describe()["stages"]
+            ['take(3)']
+        """
+        return describe(self, self._chain)
+
+    def __repr__(self) -> str:
+        return f"Dataset[{getattr(self.sample_type, '__name__', self.sample_type)}]({shown(self)})"
+
+    # -- out of it
+
+    def to_dict(self, limit: int | None = None) -> dict[str, list[Any]]:
+        """All samples as columns of Python values.
+
+        Args:
+            limit: Take no more samples than this.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> ds.to_dict(limit=2)
+            {'n': [0, 1]}
+        """
+        return _export.to_dict(self, limit)
+
+    def to_pandas(self, limit: int | None = None) -> Any:
+        """All samples as a `pandas.DataFrame`, one row each; arrays stay arrays.
+
+        Args:
+            limit: Take no more samples than this.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> ds.to_pandas().n.sum().item()
+            6
+        """
+        return _export.to_pandas(self, limit)
+
+    def to_arrow(self, limit: int | None = None) -> Any:
+        """All samples as a `pyarrow.Table`.
+
+        Arrays of a declared shape become tensors of that shape, other arrays lists.
+
+        Args:
+            limit: Take no more samples than this.
+
+        Raises:
+            SchemaError: A field's values make no column.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> ds.to_arrow().column("n").to_pylist()
+            [0, 1, 2, 3]
+        """
+        return _export.to_arrow(self, limit)
+
+    def to_parquet(
+        self,
+        path: str | Path,
+        sample_map: Callable[[T], Mapping[str, Any]] | None = None,
+        maxcount: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the samples to Parquet, a row group at a time: all of it or nothing.
+
+        Args:
+            path: The file; with `maxcount`, files are `{stem}-000000.parquet` and so on.
+            sample_map: Makes a row of each sample; by default its fields.
+            maxcount: Most rows in a file.
+            kwargs: Options of `pyarrow.parquet.ParquetWriter`.
+
+        Raises:
+            SchemaError: A field's values make no column.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> ds.to_parquet(tmp / "e.parquet", sample_map=lambda s: {"square": s.n**2})
+            >>> import pyarrow.parquet
+            >>> pyarrow.parquet.read_table(tmp / "e.parquet").to_pydict()
+            {'square': [0, 1, 4, 9]}
+        """
+        _export.to_parquet(self, path, sample_map, maxcount, **kwargs)
+
+    def process_shards(
+        self,
+        fn: Callable[[list[T]], Any],
+        *,
+        shards: Sequence[str] | None = None,
+        checkpoint: str | Path | None = None,
+        on_shard_error: Callable[[str, Exception], object] | None = None,
+    ) -> dict[str, Any]:
+        """Call a function with each shard's samples, as a list.
+
+        Args:
+            fn: Gets the samples of one shard, after all that is done to them.
+            shards: Only these; an empty list means none.
+            checkpoint: A file that remembers what is done, with its results, which must be JSON
+                values then. A later call goes on from there. It is removed when all is done.
+            on_shard_error: Told of each shard that fails.
+
+        Returns:
+            The results by shard, in order, also of those that an earlier call did.
+
+        Raises:
+            PartialFailureError: Some shards failed; the others are done.
+
+        Examples:
+            >>> import atdata
+            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> list(ds.process_shards(lambda samples: sum(s.n for s in samples)).values())
+            [6]
+        """
+        return _jobs.process_shards(
+            self._chain,
+            fn,
+            on_error=self._options["on_error"],
+            shards=shards,
+            checkpoint=checkpoint,
+            on_shard_error=on_shard_error,
+        )
+
+    # -- for those who write adapters
+
+    def wrap(self, raw: Mapping[str, Any]) -> T:
+        """One raw WebDataset record (`{"__key__": …, "msgpack": bytes}`) as a sample.
+
+        Raises:
+            ValueError: It has no `msgpack`, or that is not bytes.
+
+        Examples:
+            >>> Dataset("x.tar").wrap(DictSample(n=1).as_wds)
+            DictSample(n=1)
+        """
+        if "msgpack" not in raw:
+            raise ValueError(f"missing 'msgpack' key; the record has {', '.join(map(repr, raw))}")
+        payload = raw["msgpack"]
+        is_bytes = isinstance(payload, bytes | bytearray | memoryview)
+        if not is_bytes:
+            raise ValueError(f"'msgpack' has to be bytes, not {type(payload).__name__}")
+        sample: T = _jobs.wrapped(self._chain, payload)
+        return sample
+
+    def wrap_batch(self, raw: Mapping[str, Any]) -> SampleBatch[T]:
+        """Raw WebDataset records, as a record of lists, as a batch.
+
+        Examples:
+            >>> payloads = [DictSample(n=i).packed for i in range(2)]
+            >>> Dataset("x.tar").wrap_batch({"msgpack": payloads}).n
+            array([0, 1])
+        """
+        if "msgpack" not in raw:
+            raise ValueError(f"missing 'msgpack' key; the batch has {', '.join(map(repr, raw))}")
+        return SampleBatch([self.wrap({"msgpack": payload}) for payload in raw["msgpack"]])
+
+
+class _Reseeding:
+    """A shuffled order with a seed of its own for each pass, unless one is given."""
+
+    def __init__(self, make: Callable[..., Shuffled], seed: int | None, epoch: int) -> None:
+        self._make = make
+        self._seed = seed
+        self._epoch = epoch
+
+    def _order(self) -> Shuffled:
+        seed = secrets.randbits(63) if self._seed is None else self._seed
+        return self._make(seed=seed, epoch=self._epoch)
+
+    def samples(self, ledger: Any, *, keyed: bool) -> Iterator[Any]:
+        return self._order().samples(ledger, keyed=keyed)
+
+    def batches(self, ledger: Any, batch_size: int) -> Iterator[Any]:
+        return self._order().batches(ledger, batch_size)
+
+
+def _returned_type(fn: Callable[..., Any]) -> type[Any]:
+    """The type that a function says it returns; `object` where it does not."""
+    try:
+        found = get_type_hints(fn).get("return")
+    except (NameError, TypeError, AttributeError):
+        return object
+    if not isinstance(found, type) or found in (Any, type(None)):
+        return object
+    return cast("type[Any]", found)
+
+
+def _index(value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"a position is an int, not {type(value).__name__}") from error

@@ -1,0 +1,320 @@
+"""Writing samples to shards."""
+
+import copy
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, cast, get_origin
+
+import msgspec
+import numpy as np
+
+from atdata._exceptions import SchemaError
+from atdata._logging import log_operation
+from atdata.codec.compile import SampleCodec, codec_of
+from atdata.codec.lockstep import reads_in_lockstep
+from atdata.codec.payloads import EncodedSamples, encode_samples
+from atdata.dataset._dataset import Dataset
+from atdata.dataset._progress import Progress
+from atdata.model.shard import FinishedShard
+from atdata.shard.index import Head
+from atdata.shard.keys import check_key
+from atdata.shard.names import is_numbered_sibling, numbered
+from atdata.shard.writer import Payloads, ShardWriter
+
+_CHUNK = 1024
+_CHUNK_BYTES = 8 << 20
+
+
+def write_samples[T](
+    samples: Iterable[T],
+    path: str | Path,
+    *,
+    maxcount: int | None = None,
+    maxsize: int | None = None,
+    key: str | Callable[[T], str] | None = None,
+    content_metadata: object = None,
+    digest: bool = True,
+    progress: bool | None = None,
+) -> Dataset[T]:
+    """Write samples to one shard, or to numbered shards where a limit is given.
+
+    The same samples make the same bytes on any machine. Nothing is visible under a final name
+    before all is written, and nothing is left behind if writing fails. Numbered shards replace
+    all that were written under the same name before.
+
+    Args:
+        samples: Samples of one type; read once.
+        path: The shard's path. With `maxcount` or `maxsize`, shards are `{stem}-000000.tar` and so
+            on, or a `%06d` in the file's name is their number.
+        maxcount: Most samples in a shard.
+        maxsize: Most bytes in a shard, with everything counted that the file holds.
+        key: Name of a `str` field, or a function, that gives each sample's key. By default keys
+            are running numbers of nine digits.
+        content_metadata: What to say about the dataset: a mapping of msgpack values, or a sample.
+            Each shard holds it.
+        digest: Compute SHA-256 of shards and BLAKE3 of blocks; XXH3 of blocks is always kept.
+        progress: Show progress on stderr; by default if that is a terminal.
+
+    Returns:
+        The dataset that was written.
+
+    Raises:
+        ValueError: There are no samples, two have one key, or one alone exceeds `maxsize`.
+        SchemaError: A sample does not fit its type, or is of another type than the first.
+
+    Examples:
+        >>> import atdata
+        >>> @atdata.packable
+        ... class Point:
+        ...     name: str
+        ...     x: float
+        >>> points = [Point(f"p{i}", i / 2) for i in range(5)]
+        >>> ds = atdata.write_samples(points, tmp / "points.tar", maxcount=2, key="name")
+        >>> len(ds), [shard.rpartition("/")[2] for shard in ds.shards][:2]
+        (5, ['points-000000.tar', 'points-000001.tar'])
+        >>> ds.get("p3")
+        Point(name='p3', x=1.5)
+    """
+    shards, sample_type = write_shards(
+        samples,
+        path,
+        maxcount=maxcount,
+        maxsize=maxsize,
+        key=key,
+        content_metadata=content_metadata,
+        digest=digest,
+        progress=progress,
+    )
+    paths = [shard.path for shard in shards]
+    dataset: Dataset[T] = Dataset(paths[0] if len(paths) == 1 else paths, sample_type=sample_type)
+    return dataset.with_content_metadata(content_metadata)
+
+
+def write_shards[T](
+    samples: Iterable[T],
+    path: str | Path,
+    *,
+    maxcount: int | None = None,
+    maxsize: int | None = None,
+    key: str | Callable[[T], str] | None = None,
+    content_metadata: object = None,
+    digest: bool = True,
+    progress: bool | None = None,
+) -> tuple[list[FinishedShard], type[T]]:
+    """Write samples as `write_samples` does, and return the shards as facts, with the type."""
+    metadata = plain_metadata(content_metadata)
+    final = Path(os.path.realpath(path))
+    if not final.name.endswith(".tar"):
+        raise ValueError(
+            f"shards are plain tar files named '….tar', not {final.name!r}; compress the samples' "
+            "own data instead, as a compressed shard cannot be read by position"
+        )
+    sharded = maxcount is not None or maxsize is not None
+    source = iter(samples)
+    first = list(islice(source, 1))
+    if not first:
+        raise ValueError("samples must be non-empty: there is nothing to write")
+    # An instance of a generic class knows its type arguments, if it was made with any.
+    sample_type: type[T] = getattr(first[0], "__orig_class__", type(first[0]))
+    codec = codec_of(sample_type)
+    keys = _keys(key, sample_type)
+
+    def name(number: int) -> Path:
+        return Path(numbered(str(final), number)) if sharded else final
+
+    head = Head(sample_type=codec.name, content_metadata=metadata)
+    with (
+        log_operation("write_samples", path=str(final), sharded=sharded),
+        Progress("writing", enabled=progress) as bar,
+        ShardWriter(name, maxcount=maxcount, maxsize=maxsize, head=head, digest=digest) as writer,
+    ):
+        seen: set[str] = set()
+        lasting = isinstance(samples, Sequence)
+        for payloads, chunk_keys in _encoded(chain(first, source), codec, keys, lasting=lasting):
+            writer.add(payloads, None if chunk_keys is None else _checked(chunk_keys, seen))
+            bar.advance(len(payloads.sizes))
+        shards = writer.close()
+    if sharded:
+        _remove_stale(final, len(shards))
+    return shards, sample_type
+
+
+type _KeyMaker[T] = Callable[[Sequence[T]], list[str]]
+
+
+def _encoded[T](
+    samples: Iterator[T], codec: SampleCodec[T], keys: _KeyMaker[T] | None, *, lasting: bool
+) -> Iterator[tuple[Payloads, list[str] | None]]:
+    """Samples encoded many at a time, with their keys where those are not running numbers.
+
+    A generator may fill one array, or one sample, again and again. So unless the samples last, as
+    those of a list do, each is copied or encoded before the next is asked for.
+    """
+    if not lasting and not reads_in_lockstep(codec.fields):
+        yield from _encoded_at_once(samples, codec, keys)
+        return
+    number = 0
+    for chunk in _chunks(samples if lasting else map(_copier(codec), samples)):
+        _check_types(chunk, codec, number)
+        try:
+            payloads = encode_samples(codec, chunk)
+        except SchemaError as error:
+            raise _numbered_error(error, codec, chunk, number) from error.__cause__
+        yield payloads, None if keys is None else keys(chunk)
+        number += len(chunk)
+
+
+def _encoded_at_once[T](
+    samples: Iterator[T], codec: SampleCodec[T], keys: _KeyMaker[T] | None
+) -> Iterator[tuple[Payloads, list[str] | None]]:
+    payloads: list[bytes] = []
+    some_keys: list[str] = []
+    n_bytes = 0
+    for number, sample in enumerate(samples):
+        _check_types([sample], codec, number)
+        try:
+            payloads.append(codec.encode(sample))
+        except SchemaError as error:
+            raise _numbered_error(error, codec, [sample], number) from error.__cause__
+        some_keys += [] if keys is None else keys([sample])
+        n_bytes += len(payloads[-1])
+        if len(payloads) >= _CHUNK or n_bytes >= _CHUNK_BYTES:
+            yield EncodedSamples(payloads), None if keys is None else some_keys
+            payloads, some_keys, n_bytes = [], [], 0
+    if payloads:
+        yield EncodedSamples(payloads), None if keys is None else some_keys
+
+
+def _copier[T](codec: SampleCodec[T]) -> Callable[[T], T]:
+    """What copies a sample of plain fields, arrays included."""
+    arrays = [plan.name for plan in codec.fields if plan.kind == "ndarray"]
+    cls = _class_of(codec)
+    slotted = any("__slots__" in vars(base) for base in cls.__mro__[:-1])
+
+    def copied(sample: T) -> T:
+        if slotted or type(sample) is not cls:
+            clone = copy.copy(sample)
+        else:
+            clone = object.__new__(cls)
+            clone.__dict__.update(sample.__dict__)
+        for name in arrays:
+            value = getattr(clone, name, None)
+            if isinstance(value, np.ndarray):
+                object.__setattr__(clone, name, value.copy())
+        return clone
+
+    return copied
+
+
+def _class_of(codec: SampleCodec[Any]) -> type[Any]:
+    cls: type[Any] = get_origin(codec.sample_type) or codec.sample_type
+    return cls
+
+
+def _chunks[T](samples: Iterator[T]) -> Iterator[list[T]]:
+    """Samples in chunks of many, or of few where each is large."""
+    step = 1
+    while chunk := list(islice(samples, step)):
+        yield chunk
+        step = _next_step(chunk)
+
+
+def _next_step(chunk: Sequence[Any]) -> int:
+    """How many samples of this kind make a chunk of moderate size."""
+    fields = getattr(chunk[0], "__dict__", None) or {}
+    n_bytes = sum(
+        getattr(value, "nbytes", len(value) if isinstance(value, bytes | str) else 32)
+        for value in fields.values()
+    )
+    return max(8, min(_CHUNK, _CHUNK_BYTES // max(n_bytes, 1)))
+
+
+def _check_types(chunk: Sequence[Any], codec: SampleCodec[Any], before: int) -> None:
+    cls = _class_of(codec)
+    if set(map(type, chunk)) == {cls}:
+        return
+    for number, sample in enumerate(chunk, before):
+        if type(sample) is not cls:
+            raise SchemaError(
+                codec.name,
+                wanted=f"{codec.name}, the type of the first sample",
+                found=f"{type(sample).__name__} as sample {number}",
+                hint="Write each type to shards of its own, or view them as one type first.",
+            )
+
+
+def _numbered_error(
+    error: SchemaError, codec: SampleCodec[Any], chunk: Sequence[Any], before: int
+) -> SchemaError:
+    """Say which sample of the iterable does not fit."""
+    for number, sample in enumerate(chunk, before):
+        try:
+            codec.encode(sample)
+        except SchemaError as found:
+            found.args = (f"{found}\n  sample  number {number}, counted from 0",)
+            return found
+    return error
+
+
+def _keys[T](key: str | Callable[[T], str] | None, sample_type: type[T]) -> _KeyMaker[T] | None:
+    if key is None:
+        return None
+    if callable(key):
+        function = key
+        return lambda chunk: list(map(function, chunk))
+    names = [plan.name for plan in codec_of(sample_type).fields]
+    if names and key not in names:
+        raise ValueError(
+            f"key={key!r} is no field of {sample_type.__name__}; its fields are {', '.join(names)}"
+        )
+    return lambda chunk: list(map(attrgetter(key), chunk))
+
+
+def _checked(keys: list[str], seen: set[str]) -> list[str]:
+    for key in keys:
+        check_key(key)
+        if key in seen:
+            raise ValueError(f"two samples have the key {key!r}; keys must differ, see `key=`")
+        seen.add(key)
+    return keys
+
+
+def plain_metadata(metadata: object) -> dict[str, Any] | None:
+    """Content metadata as plain values.
+
+    Raises:
+        TypeError: It is no mapping and no sample, or holds what msgpack cannot.
+    """
+    if metadata is None:
+        return None
+    if not isinstance(metadata, Mapping):
+        packed = getattr(metadata, "packed", None)
+        if not isinstance(packed, bytes):
+            raise TypeError(
+                f"content_metadata must be a mapping or a packable sample, not "
+                f"{type(metadata).__name__}"
+            )
+        return _decoded(packed)
+    data = dict(cast("Mapping[str, Any]", metadata))
+    try:
+        again = _decoded(msgspec.msgpack.encode(data))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise TypeError(f"content_metadata must be plain values with str keys: {error}") from error
+    if again != data and repr(again) != repr(data):
+        raise TypeError("content_metadata must be plain values: str, numbers, bytes, lists, dicts")
+    return data
+
+
+def _decoded(packed: bytes) -> dict[str, Any]:
+    return msgspec.msgpack.decode(packed, type=dict[str, Any])
+
+
+def _remove_stale(path: Path, count: int) -> None:
+    """Remove shards of an earlier, longer write under the same name."""
+    for candidate in path.parent.iterdir():
+        number = is_numbered_sibling(str(path), candidate.name)
+        if number is not None and number >= count:
+            candidate.unlink()

@@ -1,0 +1,1 @@
+"""Frozen values: the facts that the layers above pass to each other."""

@@ -1,0 +1,1 @@
+"""Order, decoding and stages: from shards to samples."""

@@ -1,0 +1,86 @@
+"""Opening a shard in the way its place allows: mapped, by ranges, or as a stream."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from atdata._exceptions import AtdataError, ShardNotFoundError, SourceError, shard_name
+from atdata._protocols import DataSource, SupportsLocalPath, SupportsRange
+from atdata.shard.chunk import Reading, Verify
+from atdata.shard.mapped import MappedShard, open_mapped
+from atdata.shard.ranged import RangedShard, open_ranged
+from atdata.shard.streamed import StreamedShard, compression_of
+from atdata.transport.file import open_file
+
+
+class Stream(StreamedShard):
+    """A shard that can only be read from its start to its end, and is opened for each reading.
+
+    Args:
+        source: Where the shard is.
+        shard_id: The shard.
+    """
+
+    def __init__(self, source: DataSource, shard_id: str) -> None:
+        self.shard_id = shard_id
+        self._source = source
+
+    def chunks(self, *, start: int = 0, verify: Verify = "auto") -> Reading:
+        """Read samples in order; those before the row `start` are read and dropped.
+
+        Raises:
+            ShardNotFoundError: It is not there.
+            SourceError: Its place failed or refused.
+        """
+        stream = _opened(self._source, self.shard_id)
+        yield from StreamedShard(stream, self.shard_id).chunks(start=start, verify=verify)
+
+
+type Shard = MappedShard | RangedShard | StreamedShard
+
+
+def open_shard(source: DataSource, shard_id: str) -> Shard:
+    """Open a shard for reading.
+
+    Raises:
+        ShardError: It is not there, or its index is damaged.
+        SourceError: Its place failed or refused.
+    """
+    path = source.local_path(shard_id) if isinstance(source, SupportsLocalPath) else None
+    if path is not None:
+        if not _compressed(path, shard_id):
+            return open_mapped(path, shard_id)
+    elif isinstance(source, SupportsRange):
+        ranged = _ranged(source, shard_id)
+        if ranged is not None:
+            return ranged
+    return Stream(source, shard_id)
+
+
+def _compressed(path: Path, shard_id: str) -> bool:
+    try:
+        with open_file(path) as file:
+            return bool(compression_of(file.read(6)))
+    except ShardNotFoundError as error:
+        raise ShardNotFoundError(shard_id) from error
+
+
+def _ranged(source: SupportsRange, shard_id: str) -> RangedShard | None:
+    """The shard by ranges, where the server gives them."""
+    try:
+        return open_ranged(source, shard_id)
+    except SourceError as error:
+        if error.status is not None and error.status < 400:
+            return None  # it answers, but not with parts
+        raise
+
+
+def _opened(source: DataSource, shard_id: str) -> BinaryIO:
+    """A shard's stream; what any source may raise becomes an error of ours."""
+    try:
+        return source.open_shard(shard_id)
+    except AtdataError:
+        raise
+    except (FileNotFoundError, KeyError) as error:
+        raise ShardNotFoundError(shard_id, str(error) or "no such shard") from error
+    except OSError as error:
+        raise SourceError(shard_name(shard_id), error.strerror or str(error)) from error

@@ -1,0 +1,35 @@
+"""Bytes from places and to places: `gate` admits an address, `file` and `http` open it.
+
+`retry` says when to try again. `http` is loaded when the first address needs it.
+"""
+
+from importlib import import_module
+from typing import BinaryIO, Protocol, cast
+
+_REMOTE = {"http": "atdata.transport.http", "https": "atdata.transport.http"}
+
+
+class Remote(Protocol):
+    """What a module that reads from elsewhere offers."""
+
+    def open_url(self, url: str) -> BinaryIO:
+        """Open the address for reading from its first byte."""
+        ...
+
+    def size(self, url: str) -> int:
+        """How many bytes there are."""
+        ...
+
+    def read_range(self, url: str, start: int, length: int) -> bytes:
+        """Exactly `length` bytes from `start`; a negative `start` counts from the end."""
+        ...
+
+
+def remote(scheme: str) -> Remote:
+    """The module that reads addresses of a scheme, loaded when first asked for.
+
+    Examples:
+        >>> remote("https").__name__
+        'atdata.transport.http'
+    """
+    return cast(Remote, import_module(_REMOTE[scheme]))
