@@ -295,3 +295,28 @@ def test_a_large_foreign_shard_is_scanned_in_little_memory(tmp_path: Path) -> No
 
     assert count == n
     assert n_bytes < 100 << 20
+
+
+def test_too_few_file_descriptors_are_no_damage(tmp_path: Path) -> None:
+    """Many shards are read under a low limit; where they cannot be, nothing is skipped for it."""
+    program = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+import atdata
+ds = atdata.Dataset(f"{sys.argv[1]}/f-{{000000..000149}}.tar", on_error="skip")
+assert sum(1 for _ in ds) == 300
+assert sum(1 for _ in ds.shuffled(20, seed=1)) == 300
+try:
+    list(ds.shuffled(150, seed=1))
+except OSError as error:
+    assert not isinstance(error, atdata.AtdataError) and "ulimit -n" in str(error)
+else:
+    raise AssertionError("150 shards cannot be open at once")
+assert sum(1 for _ in ds) == 300
+"""
+    samples = [atdata.DictSample(n=n) for n in range(300)]
+    atdata.write_samples(samples, tmp_path / "f.tar", maxcount=2)
+
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True)
+
+    assert done.returncode == 0, done.stderr.decode()

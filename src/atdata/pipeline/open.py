@@ -6,10 +6,10 @@ from typing import BinaryIO
 from atdata._exceptions import AtdataError, ShardNotFoundError, SourceError, shard_name
 from atdata._protocols import DataSource, SupportsLocalPath, SupportsRange
 from atdata.shard.chunk import Reading, Verify
-from atdata.shard.mapped import MappedShard, open_mapped
+from atdata.shard.mapped import MappedShard, forget_open_shards, open_mapped
 from atdata.shard.ranged import RangedShard, open_ranged
 from atdata.shard.streamed import StreamedShard, compression_of
-from atdata.transport.file import open_file
+from atdata.transport.file import is_scarcity, open_file
 
 
 class Stream(StreamedShard):
@@ -44,7 +44,18 @@ def open_shard(source: DataSource, shard_id: str) -> Shard:
     Raises:
         ShardError: It is not there, or its index is damaged.
         SourceError: Its place failed or refused.
+        OSError: This process may not open any more files.
     """
+    try:
+        return _open(source, shard_id)
+    except OSError as error:
+        if isinstance(error, AtdataError) or not is_scarcity(error):
+            raise
+    forget_open_shards()  # what is kept open for later may be all that stands in the way
+    return _open(source, shard_id)
+
+
+def _open(source: DataSource, shard_id: str) -> Shard:
     path = source.local_path(shard_id) if isinstance(source, SupportsLocalPath) else None
     if path is not None:
         if not _compressed(path, shard_id):
@@ -83,4 +94,6 @@ def _opened(source: DataSource, shard_id: str) -> BinaryIO:
     except (FileNotFoundError, KeyError) as error:
         raise ShardNotFoundError(shard_id, str(error) or "no such shard") from error
     except OSError as error:
+        if is_scarcity(error):
+            raise
         raise SourceError(shard_name(shard_id), error.strerror or str(error)) from error

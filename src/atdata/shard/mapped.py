@@ -1,8 +1,8 @@
 """Shards that are files on this machine, read through the page cache without copying."""
 
-import errno
 import mmap
 import os
+import resource
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
@@ -31,9 +31,12 @@ from atdata.shard.keys import Keys
 from atdata.shard.memo import Memo
 from atdata.shard.scan import scan
 from atdata.shard.tar import END, MAX_FILL, padded
+from atdata.transport.file import is_scarcity, scarcity
 
-_OPEN_SHARDS = 128
-_PRIVATE_MAPPINGS = 256
+_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+_MAY_OPEN = 1024 if _LIMIT == resource.RLIM_INFINITY else _LIMIT
+_OPEN_SHARDS = min(128, _MAY_OPEN // 8)  # two descriptors each
+_PRIVATE_MAPPINGS = min(256, _MAY_OPEN // 4)
 """Each mapping holds a file descriptor while an array views it; beyond this many we copy."""
 
 _private: WeakSet[mmap.mmap] = WeakSet()
@@ -134,7 +137,7 @@ class MappedShard:
             try:
                 mapping = mmap.mmap(self._fd, stop - first, access=mmap.ACCESS_COPY, offset=first)
             except OSError as error:
-                if error.errno not in _SCARCE:
+                if not is_scarcity(error):
                     raise
             else:
                 _private.add(mapping)
@@ -302,13 +305,10 @@ def _identity(stat: os.stat_result) -> tuple[int, ...]:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-
-
 def _refusal(shard_id: str, error: OSError) -> OSError | ShardError:
     """What to raise where a file cannot be opened; too few descriptors are no fault of it."""
-    if error.errno in _SCARCE:
-        return error
+    if is_scarcity(error):
+        return scarcity(shard_id, error)
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return ShardNotFoundError(shard_id)
     return ShardError(shard_id, error.strerror or str(error), hint="Check what lies at that path.")
@@ -333,7 +333,7 @@ class _OpenShards:
                 self._shards.move_to_end(key)
                 return shard
         try:
-            shard = self._opened(path, shard_id)
+            shard = MappedShard(path, shard_id)
         except OSError as error:
             if isinstance(error, ShardError):
                 raise
@@ -343,15 +343,6 @@ class _OpenShards:
             while len(self._shards) > _OPEN_SHARDS:
                 self._shards.popitem(last=False)
         return shard
-
-    def _opened(self, path: Path, shard_id: str) -> MappedShard:
-        try:
-            return MappedShard(path, shard_id)
-        except OSError as error:
-            if isinstance(error, ShardError) or error.errno not in _SCARCE:
-                raise
-        self.clear()  # what is kept open for later may be all that stands in the way
-        return MappedShard(path, shard_id)
 
     def clear(self) -> None:
         """Close what is kept open."""

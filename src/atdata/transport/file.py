@@ -212,7 +212,30 @@ def _flush(path: Path, flags: int) -> None:
         os.close(fd)
 
 
-def _refusal(path: str | Path, error: OSError) -> ShardError | SourceError:
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+def is_scarcity(error: OSError) -> bool:
+    """Whether this process ran out of something, which says nothing of the file.
+
+    Such an error is not one of ours, so that no policy for damaged data can pass it over.
+
+    Examples:
+        >>> is_scarcity(OSError(errno.EMFILE, "")), is_scarcity(OSError(errno.ENOENT, ""))
+        (True, False)
+    """
+    return error.errno in _SCARCE
+
+
+def scarcity(path: str | Path, error: OSError) -> OSError:
+    """The error for a file that cannot be opened because too many others are."""
+    advice = "raise the limit (ulimit -n), or read fewer shards at a time (buffer_shards)"
+    return OSError(error.errno, f"{error.strerror}: {advice}", str(path))
+
+
+def _refusal(path: str | Path, error: OSError) -> OSError:
+    if is_scarcity(error):
+        return scarcity(path, error)
     if error.errno in _ABSENT:
         return ShardNotFoundError(str(path))
     reason = (error.strerror or type(error).__name__).lower()
