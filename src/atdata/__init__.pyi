@@ -12,6 +12,8 @@ from atdata._exceptions import SchemaError as SchemaError
 from atdata._exceptions import ShardError as ShardError
 from atdata._exceptions import ShardNotFoundError as ShardNotFoundError
 from atdata._exceptions import SourceError as SourceError
+from atdata._exceptions import StateError as StateError
+from atdata._exceptions import TooManyErrorsError as TooManyErrorsError
 from atdata._exceptions import UnsafeURLError as UnsafeURLError
 from atdata._exceptions import UnsupportedTypeError as UnsupportedTypeError
 from atdata._logging import configure_logging as configure_logging
@@ -26,11 +28,14 @@ from atdata.codec.markers import Format as Format
 from atdata.codec.markers import Shape as Shape
 from atdata.dataset import Dataset as Dataset
 from atdata.dataset import SampleStream as SampleStream
+from atdata.dataset import concat as concat
+from atdata.dataset import mix as mix
 from atdata.dataset import write_samples as write_samples
 from atdata.lens import LawReport as LawReport
 from atdata.lens import Lens as Lens
 from atdata.lens import LensNetwork as LensNetwork
 from atdata.lens import lens as lens
+from atdata.pipeline.world import World as World
 from atdata.sample.base import PackableSample as PackableSample
 from atdata.sample.base import pack as pack
 from atdata.sample.base import unpack as unpack

@@ -13,6 +13,8 @@
     ├── LensNotFoundError      (ValueError)         no lens leads from one type to another
     │   └── AmbiguousLensError                      more than one does, and none is shorter
     ├── PartialFailureError                         some shards of a job failed
+    ├── TooManyErrorsError                          more was left out than `max_errors` allows
+    ├── StateError             (ValueError)         a state of other data, or no state at all
     └── MissingExtraError      (ImportError)        an optional library is not installed
 
 A wrong argument is a plain ``ValueError`` or ``TypeError``; this tree is for what the data, a
@@ -336,6 +338,41 @@ class PartialFailureError(AtdataError):
         lines += [f"  and {n - 5} more"] if n > 5 else []
         lines.append("  What is done: error.succeeded_shards, error.results")
         lines.append("  Try the rest again: ds.process_shards(fn, shards=error.failed_shards)")
+        super().__init__("\n".join(lines))
+
+
+class TooManyErrorsError(AtdataError):
+    """More samples could not be read than may be left out; the cause is the first one too many.
+
+    Attributes:
+        max_errors: How many were allowed.
+    """
+
+    def __init__(self, max_errors: int) -> None:
+        self.max_errors = max_errors
+        super().__init__(
+            f"more than max_errors={max_errors} samples or blocks cannot be read\n"
+            "  See which: stream.skipped. To read on, raise max_errors, or mend the shards."
+        )
+
+
+class StateError(AtdataError, ValueError):
+    """A reading cannot be resumed from a state.
+
+    Attributes:
+        differences: What differs: by name, what the state says and what is here.
+    """
+
+    def __init__(
+        self, reason: str, differences: Mapping[str, tuple[Any, Any]] | None = None
+    ) -> None:
+        self.differences = dict(differences or {})
+        lines = [f"cannot resume: {reason}"]
+        width = max([len(name) for name in self.differences], default=0)
+        for name, (then, now) in self.differences.items():
+            lines.append(f"  {name:<{width}}  state: {printable(then)}   here: {printable(now)}")
+        if self.differences:
+            lines.append("  Open the same data in the same way, or begin anew without the state.")
         super().__init__("\n".join(lines))
 
 

@@ -83,7 +83,7 @@ class SupportsLocalPath(Protocol):
 
 @runtime_checkable
 class SupportsRange(Protocol):
-    """A source that gives parts of a shard."""
+    """A source that gives parts of a shard; several threads may ask at once."""
 
     def shard_size(self, shard_id: str) -> int:
         """The shard's size in bytes."""
@@ -91,4 +91,17 @@ class SupportsRange(Protocol):
 
     def read_range(self, shard_id: str, start: int, length: int) -> bytes:
         """Exactly `length` bytes from `start`; a negative `start` counts from the end."""
+        ...
+
+
+@runtime_checkable
+class SupportsVersion(Protocol):
+    """A source that can tell one state of a shard from the next, so that copies can be kept."""
+
+    def shard_version(self, shard_id: str) -> str | None:
+        """What, with the shard's id, names its bytes from one process to the next.
+
+        Such as an ETag with a length. None where nothing does: two states of a shard must never
+        have the same version.
+        """
         ...

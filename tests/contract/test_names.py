@@ -91,7 +91,10 @@ def test_no_submodule_hides_a_public_name() -> None:
     code = (
         "import pkgutil, importlib, types, atdata\n"
         "for found in pkgutil.walk_packages(atdata.__path__, 'atdata.'):\n"
-        "    if not found.name.endswith('__main__'): importlib.import_module(found.name)\n"
+        "    try:\n"
+        "        if not found.name.endswith('__main__'): importlib.import_module(found.name)\n"
+        "    except atdata.MissingExtraError:\n"
+        "        assert found.name.startswith('atdata.adapters.')\n"
         "print([n for n in atdata._HOMES if isinstance(getattr(atdata, n), types.ModuleType)])"
     )
 

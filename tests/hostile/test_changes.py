@@ -298,7 +298,7 @@ def test_a_large_foreign_shard_is_scanned_in_little_memory(tmp_path: Path) -> No
 
 
 def test_too_few_file_descriptors_are_no_damage(tmp_path: Path) -> None:
-    """Many shards are read under a low limit; where they cannot be, nothing is skipped for it."""
+    """Many shards are read under a low limit, also where more are mixed than can be open."""
     program = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
@@ -306,12 +306,7 @@ import atdata
 ds = atdata.Dataset(f"{sys.argv[1]}/f-{{000000..000149}}.tar", on_error="skip")
 assert sum(1 for _ in ds) == 300
 assert sum(1 for _ in ds.shuffled(20, seed=1)) == 300
-try:
-    list(ds.shuffled(150, seed=1))
-except OSError as error:
-    assert not isinstance(error, atdata.AtdataError) and "ulimit -n" in str(error)
-else:
-    raise AssertionError("150 shards cannot be open at once")
+assert sum(1 for _ in ds.shuffled(150, seed=1)) == 300
 assert sum(1 for _ in ds) == 300
 """
     samples = [atdata.DictSample(n=n) for n in range(300)]

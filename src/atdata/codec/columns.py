@@ -197,17 +197,18 @@ class Arrays:
 
     @property
     def owned_bytes(self) -> float:
-        return 0 if self._viewed else self.n_bytes
+        return 0 if self.viewed else self.n_bytes
 
     @property
-    def _viewed(self) -> bool:
+    def viewed(self) -> bool:
+        """Whether values are views of the buffer rather than copies."""
         return self.n_bytes >= VIEW_BYTES and self.dtype.alignment == 1
 
     def take(self, rows: Rows) -> "Arrays":
         return Arrays(taken(self.start, rows), self.dtype, self.shape)
 
     def values(self, memory: Memory) -> list[Any]:
-        if self._viewed or not memory.copy:
+        if self.viewed or not memory.copy:
             data, shift = memory.private()
             shape, dtype = self.shape, self.dtype
             return [np.ndarray(shape, dtype, data, at - shift) for at in listed(self.start)]
@@ -331,6 +332,12 @@ class Defaults:
 
     def stacked(self, memory: Memory) -> Any:
         return stack(self.values(memory))
+
+
+def _is_viewed(column: Column | None) -> bool:
+    if isinstance(column, Sparse):
+        return _is_viewed(column.inner)
+    return isinstance(column, Arrays) and column.viewed
 
 
 def stack(values: Sequence[Any]) -> Any:
@@ -520,6 +527,11 @@ class Columns[T]:
     def names(self) -> Sequence[str]:
         """Names of the fields."""
         return list(self._columns)
+
+    @property
+    def has_views(self) -> bool:
+        """Whether samples hold views of memory that is handed out once, and not copies."""
+        return self.memory.copy and any(map(_is_viewed, self._columns.values()))
 
     def __contains__(self, name: str) -> bool:
         return name in self._columns

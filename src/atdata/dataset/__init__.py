@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from atdata.dataset._dataset import Dataset as Dataset
+from atdata.dataset._mix import concat as concat
+from atdata.dataset._mix import mix as mix
 from atdata.dataset._write import write_samples as write_samples
 from atdata.dataset._write import write_shards as write_shards
 from atdata.pipeline.stream import SampleStream as SampleStream

@@ -4,12 +4,21 @@ import copy
 import dataclasses
 import inspect
 import operator
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints, overload
+from types import UnionType
+from typing import (
+    Any,
+    Literal,
+    TypeVar,
+    Unpack,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +32,18 @@ from atdata.dataset._describe import braced, describe, shown
 from atdata.lens import LensNetwork
 from atdata.pipeline.access import Positions, find_key, segments, survivors_at
 from atdata.pipeline.chain import Chain, Part, leaves, stored_as, with_options, with_stage
+from atdata.pipeline.layout import Layout
+from atdata.pipeline.passes import Settings
+from atdata.pipeline.plan import ENDLESS, Shuffle
 from atdata.pipeline.policy import Ledger, OnError, check_on_error
-from atdata.pipeline.shuffle import Shuffled
+from atdata.pipeline.schedule import Schedule
 from atdata.pipeline.stages import Filter, Map, Stage, View, ViewAs, Window
-from atdata.pipeline.stream import InOrder, SampleStream
+from atdata.pipeline.stream import Reading, SampleStream
+from atdata.pipeline.world import World
 from atdata.sample.batch import SampleBatch
 from atdata.sample.dynamic import DictSample
 from atdata.shard.chunk import Verify
+from atdata.sources.cache import ShardCache
 from atdata.sources.registry import source_of
 
 _VERIFY = ("auto", "proof", "damage", "off")
@@ -53,6 +67,12 @@ class Dataset[T]:
         verify: Which digests are checked before a sample is delivered: `"damage"` (XXH3-64),
             `"proof"` (BLAKE3), `"off"`, or `"auto"`: damage for local files, else proof.
         copy: Give arrays that are writable and aligned. Otherwise they are read-only views.
+        max_errors: With `on_error`, how many samples, blocks or shards may be left out of a pass
+            before that is an error; None for any number.
+        cache_dir: Keep each shard from elsewhere in this folder when it is first read. Without
+            it, what is read in order comes straight from its place, and what is shuffled or
+            shared is kept in `$ATDATA_CACHE_DIR`, or the user's cache folder.
+        cache_bytes: The most that the folder holds; what was used least recently is removed.
 
     Examples:
         >>> import atdata
@@ -78,32 +98,33 @@ class Dataset[T]:
         on_error: OnError = "raise",
         verify: Verify = "auto",
         copy: bool = True,
+        max_errors: int | None = None,
+        cache_dir: str | Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         given = url if source is None else source
         if given is None:
             raise TypeError("missing required argument 'source': a path, a URL or a DataSource")
         if source is not None and url is not None:
             raise TypeError("give source or url, not both: they are two names of one argument")
-        if verify not in _VERIFY:
-            raise ValueError(f"verify is {verify!r}; it must be one of {', '.join(_VERIFY)}")
         self._source = source_of(given)
         self.metadata_url = metadata_url
-        self._options: dict[str, Any] = {
-            "on_error": check_on_error(on_error),
-            "verify": verify,
-            "copy": copy,
-        }
+        self._options: dict[str, Any] = _checked(
+            on_error=on_error, verify=verify, copy=copy, max_errors=max_errors
+        ) | {"cache": _cache(cache_dir, cache_bytes)}
         self._given_type: type[T] | None = sample_type
         self._built: Chain | None = None
         self._view_type: type[Any] | None = None
         self._content_metadata: Any = None
         self._fetched: dict[str, Any] | None = None
         self._positions: Positions | None = None
+        self._known: Layout | None = None
 
     # -- what it is
 
     @property
-    def _chain(self) -> Chain:
+    def chain(self) -> Chain:
+        """What is read and what is done to it, part by part; for those who write adapters."""
         if self._built is None:
             part = Part(self._source, self._stored_type(), **self._options)
             self._built = Chain((part,))
@@ -167,7 +188,7 @@ class Dataset[T]:
 
     def list_shards(self) -> list[str]:
         """The shards' ids, in reading order."""
-        return [s for part in leaves(self._chain) for s in part.source.list_shards()]
+        return [s for part in leaves(self.chain) for s in part.source.list_shards()]
 
     @property
     @deprecated("shard_list is an older name: call list_shards()")
@@ -203,7 +224,7 @@ class Dataset[T]:
     def content_metadata(self) -> Any:
         """What the writer said about the dataset: as given, or read from the first shard."""
         if self._content_metadata is None:
-            self._content_metadata = _jobs.read_content_metadata(self._chain, self._ledger())
+            self._content_metadata = _jobs.read_content_metadata(self.chain, self._ledger())
         return self._content_metadata
 
     @content_metadata.setter
@@ -217,7 +238,9 @@ class Dataset[T]:
             >>> Dataset("x.tar").with_content_metadata({"licence": "CC0"}).content_metadata
             {'licence': 'CC0'}
         """
-        return self._derived(self._chain, None, _content_metadata=value)
+        new = self.derived(self.chain)
+        new._content_metadata = value
+        return new
 
     def with_options(
         self,
@@ -225,6 +248,9 @@ class Dataset[T]:
         on_error: OnError | None = None,
         verify: Verify | None = None,
         copy: bool | None = None,
+        max_errors: int | None = None,
+        cache_dir: str | Path | None = None,
+        cache_bytes: int | None = None,
     ) -> "Dataset[T]":
         """The same dataset, read with other options; those left out stay as they are.
 
@@ -232,28 +258,38 @@ class Dataset[T]:
             >>> Dataset("x.tar").with_options(on_error="skip")
             Dataset[DictSample]('x.tar')
         """
-        given = {"on_error": on_error, "verify": verify, "copy": copy}
-        options = {name: value for name, value in given.items() if value is not None}
-        if on_error is not None:
-            check_on_error(on_error)
-        if verify is not None and verify not in _VERIFY:
-            raise ValueError(f"verify is {verify!r}; it must be one of {', '.join(_VERIFY)}")
-        chain = with_options(self._chain, options)
-        return self._derived(chain, None, _options=self._options | options)
+        options = _checked(on_error=on_error, verify=verify, copy=copy, max_errors=max_errors)
+        options = {name: value for name, value in options.items() if value is not None}
+        if cache_dir is not None or cache_bytes is not None:
+            options["cache"] = _cache(cache_dir, cache_bytes, self._options["cache"])
+        new = self.derived(with_options(self.chain, options))
+        new._options = self._options | options
+        return new
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """How it is read; for those who write adapters."""
+        return self._options
 
     # -- what is done to samples
 
-    def _derived(self, chain: Chain, view: type[Any] | None, **changes: Any) -> "Dataset[Any]":
+    def derived(self, chain: Chain, view: type[Any] | None = None) -> "Dataset[Any]":
+        """A dataset that reads something else as this one does; for those who write adapters.
+
+        Args:
+            chain: What it reads.
+            view: The type of its samples; None if that stays the same.
+        """
         new = copy.copy(self)
         new._built = chain
         new._view_type = self._view_type if view is None else view
         new._given_type = self._stored_type()
         new._positions = None
-        new.__dict__.update(changes)
+        new._known = None
         return new
 
     def _staged(self, stage: Stage, view: type[Any] | None = None) -> "Dataset[Any]":
-        return self._derived(with_stage(self._chain, stage), view)
+        return self.derived(with_stage(self.chain, stage), view)
 
     def filter(self, predicate: Callable[[T], object]) -> "Dataset[T]":
         """Keep the samples that a predicate is true of.
@@ -297,18 +333,18 @@ class Dataset[T]:
             >>> list(ds)
             [OnlyA(a=1)]
         """
-        current: type[Any] = self.sample_type
-        if current is object:
+        current: Any = self.sample_type
+        if current is object or isinstance(current, UnionType):
             return self._staged(ViewAs(other), other)
         lens = LensNetwork().transform(current, other)
         if lens.kind == "identity":
-            return self._derived(self._chain, other)
+            return self.derived(self.chain, other)
         if current is DictSample and lens.kind == "structural" and not self._is_staged():
-            return self._derived(stored_as(self._chain, other), other)
+            return self.derived(stored_as(self.chain, other), other)
         return self._staged(View(lens), other)
 
     def _is_staged(self) -> bool:
-        return bool(self._chain.tail) or any(part.stages for part in leaves(self._chain))
+        return bool(self.chain.tail) or any(part.stages for part in leaves(self.chain))
 
     def take(self, n: int) -> "Dataset[T]":
         """The first `n` samples.
@@ -335,15 +371,16 @@ class Dataset[T]:
     def _window(self, skip: int, take: int | None) -> "Dataset[T]":
         if skip < 0 or (take is not None and take < 0):
             raise ValueError("take and skip need a number of samples that is not negative")
-        chain = self._chain
+        chain = self.chain
         part = chain.parts[0]
         simple = len(chain.parts) == 1 and chain.repeats == 1 and not chain.tail
+        simple = simple and chain.mixture is None
         if simple and isinstance(part, Part) and part.keeps_count:
             rows = range(sys.maxsize) if part.rows is None else part.rows
             rows = rows[skip:] if take is None else rows[skip : skip + take]
-            return self._derived(Chain((dataclasses.replace(part, rows=rows),)), None)
+            return self.derived(Chain((dataclasses.replace(part, rows=rows),)))
         tail = (*chain.tail, Window(skip, take))
-        return self._derived(dataclasses.replace(chain, tail=tail), None)
+        return self.derived(dataclasses.replace(chain, tail=tail))
 
     def repeat(self, n: int) -> "Dataset[T]":
         """The samples `n` times over; each time in another order where they are shuffled.
@@ -356,10 +393,10 @@ class Dataset[T]:
         """
         if n < 0:
             raise ValueError(f"cannot repeat a dataset {n} times")
-        chain = Chain((self._chain,), n)
-        if not self._chain.tail:
-            chain = dataclasses.replace(self._chain, repeats=self._chain.repeats * n)
-        return self._derived(chain, None)
+        chain = Chain((self.chain,), n)
+        if not self.chain.tail:
+            chain = dataclasses.replace(self.chain, repeats=self.chain.repeats * n)
+        return self.derived(chain)
 
     def concat(self, *others: "Dataset[T]") -> "Dataset[T]":
         """These samples, then those of other datasets of the same type.
@@ -381,24 +418,57 @@ class Dataset[T]:
                     f"{self.sample_type.__name__}\n  View them as one type first: "
                     f"ds.as_type({self.sample_type.__name__})"
                 )
-            chain = with_options(one._chain, self._options)
-            plain = chain.repeats == 1 and not chain.tail
+            chain = with_options(one.chain, self._options)
+            plain = chain.repeats == 1 and not chain.tail and chain.mixture is None
             parts += chain.parts if plain else [chain]
-        return self._derived(Chain(tuple(parts)), None)
+        return self.derived(Chain(tuple(parts)))
+
+    def reweight(self, weights: Sequence[float], *, at: int) -> "Dataset[T]":
+        """The same mixture, with other weights from one of its samples on.
+
+        A reading of the mixture as it was can be resumed with it, if it has not come further.
+
+        Args:
+            weights: One for each dataset, in the order in which they were mixed.
+            at: The number of the first sample for which they hold, counted in an epoch.
+
+        Raises:
+            TypeError: This is no mixture.
+            ValueError: The weights do not fit, or weights have changed after that sample already.
+
+        Examples:
+            >>> import atdata
+            >>> a = atdata.write_samples([DictSample(n=1)] * 9, tmp / "a.tar")
+            >>> b = atdata.write_samples([DictSample(n=2)] * 9, tmp / "b.tar")
+            >>> mixed = atdata.mix({a: 1, b: 1}).reweight([3, 1], at=4)
+            >>> [sample.n for sample in mixed.take(12)]
+            [1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 2, 1]
+        """
+        mixture = self.chain.mixture
+        if mixture is None:
+            raise TypeError("this dataset is no mixture; atdata.mix makes one")
+        given = tuple(weights)
+        (_, first), *later = mixture.weights
+        Schedule(first, [*later, (at, given)])  # refuses what does not fit
+        changed = dataclasses.replace(mixture, weights=(*mixture.weights, (at, given)))
+        return self.derived(dataclasses.replace(self.chain, mixture=changed))
 
     # -- reading
 
     @overload
-    def ordered(self, batch_size: None = None) -> SampleStream[T]: ...
+    def ordered(self, batch_size: None = None, **reading: Unpack[Reading]) -> SampleStream[T]: ...
     @overload
-    def ordered(self, batch_size: int) -> SampleStream[SampleBatch[T]]: ...
     def ordered(
-        self, batch_size: int | None = None
+        self, batch_size: int, **reading: Unpack[Reading]
+    ) -> SampleStream[SampleBatch[T]]: ...
+    def ordered(
+        self, batch_size: int | None = None, **reading: Unpack[Reading]
     ) -> SampleStream[T] | SampleStream[SampleBatch[T]]:
         """Samples, or batches, in the order in which they were written.
 
         Args:
             batch_size: Samples in a batch; the last one may have fewer. None: single samples.
+            reading: See `Reading`: this reader's place among others, and how far to read ahead.
 
         Examples:
             >>> import atdata
@@ -406,7 +476,7 @@ class Dataset[T]:
             >>> [batch.n.tolist() for batch in ds.ordered(batch_size=3)]
             [[0, 1, 2], [3]]
         """
-        return self._stream(InOrder(self._chain), batch_size, "ordered")
+        return self._stream(None, batch_size, "ordered", reading)
 
     @overload
     def shuffled(
@@ -416,7 +486,8 @@ class Dataset[T]:
         batch_size: None = None,
         *,
         seed: int | None = None,
-        epoch: int = 0,
+        shuffle: Literal["window", "global"] = "window",
+        **reading: Unpack[Reading],
     ) -> SampleStream[T]: ...
     @overload
     def shuffled(
@@ -426,7 +497,8 @@ class Dataset[T]:
         *,
         batch_size: int,
         seed: int | None = None,
-        epoch: int = 0,
+        shuffle: Literal["window", "global"] = "window",
+        **reading: Unpack[Reading],
     ) -> SampleStream[SampleBatch[T]]: ...
     @overload
     def shuffled(
@@ -436,7 +508,8 @@ class Dataset[T]:
         batch_size: int,
         *,
         seed: int | None = None,
-        epoch: int = 0,
+        shuffle: Literal["window", "global"] = "window",
+        **reading: Unpack[Reading],
     ) -> SampleStream[SampleBatch[T]]: ...
     def shuffled(
         self,
@@ -445,20 +518,23 @@ class Dataset[T]:
         batch_size: int | None = None,
         *,
         seed: int | None = None,
-        epoch: int = 0,
+        shuffle: Literal["window", "global"] = "window",
+        **reading: Unpack[Reading],
     ) -> SampleStream[T] | SampleStream[SampleBatch[T]]:
         """Samples, or batches, in shuffled order.
 
-        Shards are permuted, and then all samples within windows of shards. Local shards need no
-        buffer for that; of shards that come as streams, some samples are held back.
+        Shards are permuted, and then all samples within windows of shards. Where a sample comes
+        follows from seed, epoch and the shards' counts; nothing is buffered for it. Shards from
+        elsewhere are fetched into the local cache as they are needed.
 
         Args:
             buffer_shards: Shards in a window; 0 or 1 keeps the shards in order.
-            buffer_samples: Samples held back of a stream; 0 or 1 keeps each shard's samples in
-                order.
+            buffer_samples: 0 or 1 keeps each shard's samples in order; any more mixes them all.
             batch_size: Samples in a batch; the last one may have fewer. None: single samples.
             seed: Makes the order reproducible. None: each pass has another order.
-            epoch: Each epoch of a seed has its own order.
+            shuffle: `"global"` mixes all samples with all, which reads from everywhere at once.
+            reading: See `Reading`: the epoch, this reader's place among others, and how far to
+                read ahead.
 
         Examples:
             >>> import atdata
@@ -467,22 +543,28 @@ class Dataset[T]:
             >>> list(stream) == list(stream), sorted(s.n for s in stream)
             (True, [0, 1, 2, 3])
         """
-        order = _Reseeding(
-            partial(Shuffled, self._chain, buffer_shards, buffer_samples), seed, epoch
-        )
-        return self._stream(order, batch_size, f"shuffled, seed={seed}, epoch={epoch}")
+        if shuffle not in ("window", "global"):
+            raise ValueError(f"shuffle is {shuffle!r}; it must be 'window' or 'global'")
+        shards = buffer_shards if shuffle == "window" else None
+        how = Shuffle(0 if seed is None else seed, shards, buffer_samples > 1)
+        label = "shuffled" if seed is None else f"shuffled, seed={seed}"
+        return self._stream(how, batch_size, label, reading, seeded=seed is not None)
 
-    def _stream(self, order: Any, batch_size: int | None, label: str) -> SampleStream[Any]:
-        return SampleStream(
-            order,
-            batch_size=batch_size,
-            on_error=self._options["on_error"],
-            count=self.__len__,
-            label=f"{label} {shown(self)}",
-        )
+    def _stream(
+        self,
+        shuffle: Shuffle | None,
+        batch_size: int | None,
+        label: str,
+        reading: Reading,
+        *,
+        seeded: bool = True,
+    ) -> SampleStream[Any]:
+        settings = Settings(shuffle, seeded, batch_size=batch_size, **reading)
+        label = f"{label} {shown(self)}"
+        return SampleStream(self._layout, settings, count=self.__len__, label=label)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self.ordered())
+        return iter(self.ordered(world=World()))  # all of it, whoever else reads
 
     def items(self) -> Iterator[tuple[str, T]]:
         """Each sample with its key, in order.
@@ -492,19 +574,29 @@ class Dataset[T]:
             >>> list(atdata.write_samples([DictSample(n=7)], tmp / "i.tar").items())
             [('000000000', DictSample(n=7))]
         """
-        return self.ordered().items()
+        return self.ordered(world=World()).items()
 
     def _ledger(self) -> Ledger:
         return Ledger(self._options["on_error"])
 
+    @property
+    def _layout(self) -> Layout:
+        if self._known is None:
+            self._known = Layout(self.chain, self._options["on_error"])
+        return self._known
+
     def _located(self) -> Positions:
         if self._positions is None:
-            self._positions = Positions(segments(self._chain, self._ledger(), exact=True))
+            if self.chain.is_mixed:
+                plan = self._layout.plan(None, 0, sieved=True)
+                self._positions = Positions(self._layout.segments, plan)
+            else:
+                self._positions = Positions(segments(self.chain, self._ledger(), exact=True))
         return self._positions
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the description alone; what was looked up is looked up again."""
-        return self.__dict__ | {"_positions": None}
+        return self.__dict__ | {"_positions": None, "_known": None}
 
     def __len__(self) -> int:
         """How many samples there are.
@@ -513,7 +605,10 @@ class Dataset[T]:
         for it. Otherwise all are read once, and the number is kept. As `list` asks for the length
         of what it is given, `list(iter(ds))` spares that.
         """
-        return len(self._located())
+        n = len(self._located())
+        if n == ENDLESS:
+            raise TypeError("this mixture has no end; take(n) gives it one")
+        return n
 
     def __bool__(self) -> bool:
         """Always true: whether there are samples is not looked up."""
@@ -579,7 +674,7 @@ class Dataset[T]:
                 f"a sample's key is a str, not {type(key).__name__}; by position: ds[i]"
             )
         ledger = self._ledger()
-        for segment, row in find_key(segments(self._chain, ledger, exact=False), key, ledger):
+        for segment, row in find_key(segments(self.chain, ledger), key, ledger):
             for sample in survivors_at(segment, row):
                 return cast("T", sample)
         raise SampleKeyError(key)
@@ -613,7 +708,7 @@ class Dataset[T]:
             >>> ds.take(3).describe()["stages"]
             ['take(3)']
         """
-        return describe(self, self._chain)
+        return describe(self, self.chain)
 
     def __repr__(self) -> str:
         return f"Dataset[{getattr(self.sample_type, '__name__', self.sample_type)}]({shown(self)})"
@@ -725,7 +820,7 @@ class Dataset[T]:
             [6]
         """
         return _jobs.process_shards(
-            self._chain,
+            self.chain,
             fn,
             on_error=self._options["on_error"],
             shards=shards,
@@ -751,7 +846,7 @@ class Dataset[T]:
         is_bytes = isinstance(payload, bytes | bytearray | memoryview)
         if not is_bytes:
             raise ValueError(f"'msgpack' has to be bytes, not {type(payload).__name__}")
-        sample: T = _jobs.wrapped(self._chain, payload)
+        sample: T = _jobs.wrapped(self.chain, payload)
         return sample
 
     def wrap_batch(self, raw: Mapping[str, Any]) -> SampleBatch[T]:
@@ -767,23 +862,29 @@ class Dataset[T]:
         return SampleBatch([self.wrap({"msgpack": payload}) for payload in raw["msgpack"]])
 
 
-class _Reseeding:
-    """A shuffled order with a seed of its own for each pass, unless one is given."""
+def _checked(**options: Any) -> dict[str, Any]:
+    """Options, each of which can be one; None stands for no change."""
+    on_error, verify, limit = (options[name] for name in ("on_error", "verify", "max_errors"))
+    if on_error is not None:
+        check_on_error(on_error)
+    if verify is not None and verify not in _VERIFY:
+        raise ValueError(f"verify is {verify!r}; it must be one of {', '.join(_VERIFY)}")
+    if limit is not None and limit < 0:
+        raise ValueError(f"max_errors is {limit}; it cannot be negative")
+    return options
 
-    def __init__(self, make: Callable[..., Shuffled], seed: int | None, epoch: int) -> None:
-        self._make = make
-        self._seed = seed
-        self._epoch = epoch
 
-    def _order(self) -> Shuffled:
-        seed = secrets.randbits(63) if self._seed is None else self._seed
-        return self._make(seed=seed, epoch=self._epoch)
-
-    def samples(self, ledger: Any, *, keyed: bool) -> Iterator[Any]:
-        return self._order().samples(ledger, keyed=keyed)
-
-    def batches(self, ledger: Any, batch_size: int) -> Iterator[Any]:
-        return self._order().batches(ledger, batch_size)
+def _cache(
+    folder: str | Path | None, n_bytes: int | None, before: ShardCache | None = None
+) -> ShardCache | None:
+    """The cache that options ask for; None if they ask for none."""
+    if folder is None and n_bytes is None:
+        return before
+    base = ShardCache() if before is None else before
+    return ShardCache(
+        base.folder if folder is None else Path(folder),
+        base.n_bytes if n_bytes is None else n_bytes,
+    )
 
 
 def _returned_type(fn: Callable[..., Any]) -> type[Any]:

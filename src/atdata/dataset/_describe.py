@@ -1,7 +1,6 @@
 """What a dataset says of itself."""
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,13 +8,14 @@ from typing import Any, cast
 from atdata._exceptions import printable, redacted, shard_name
 from atdata.dataset._jobs import read_content_metadata
 from atdata.pipeline.chain import Chain, Part
+from atdata.pipeline.naming import stage_names
 from atdata.pipeline.policy import Ledger
-from atdata.pipeline.stages import Filter, Map, Stage, View, ViewAs, Window
+from atdata.pipeline.stages import Stage, View
 
 
 def shown(dataset: Any) -> str:
     """The source and the stages on one line of moderate length."""
-    chain: Chain = dataset._chain
+    chain: Chain = dataset.chain
     source = dataset.source
     given = getattr(source, "url", None)
     if isinstance(given, str | Path):
@@ -28,54 +28,6 @@ def shown(dataset: Any) -> str:
         place = type(source).__name__
     stages = "".join(f".{name}" for name in stage_names(chain))
     return printable(place + stages, 300)
-
-
-def stage_names(chain: Chain) -> list[str]:
-    """Each stage of a chain in a few words."""
-    names: list[str] = []
-    if len(chain.parts) > 1:
-        names.append(f"concat({len(chain.parts)} parts)")
-    else:
-        part = next(iter(chain.parts))
-        if isinstance(part, Chain):
-            names += stage_names(part)
-        else:
-            names += _rows(part) + [_stage_name(stage) for stage in part.stages]
-    if chain.repeats != 1:
-        names.append(f"repeat({chain.repeats})")
-    return names + [_stage_name(stage) for stage in chain.tail]
-
-
-def _rows(part: Part) -> list[str]:
-    rows = part.rows
-    if rows is None:
-        return []
-    return _window(rows.start, len(rows) if rows.stop < sys.maxsize else None)
-
-
-def _window(skip: int, take: int | None) -> list[str]:
-    found = [f"skip({skip})"] if skip or take is None else []
-    return found if take is None else [*found, f"take({take})"]
-
-
-def _stage_name(stage: Stage) -> str:
-    match stage:
-        case Filter(predicate=function):
-            return f"filter({_function_name(function)})"
-        case Map(function=function):
-            return f"map({_function_name(function)})"
-        case View(lens=lens):
-            return f"as_type({_function_name(lens.view_type)})"
-        case ViewAs(view_type=kind):
-            return f"as_type({_function_name(kind)})"
-        case Window(skip=skip, take=take):
-            return ".".join(_window(skip, take))
-        case _:
-            return type(stage).__name__
-
-
-def _function_name(function: Any) -> str:
-    return printable(getattr(function, "__name__", type(function).__name__), 60)
 
 
 def describe(dataset: Any, chain: Chain) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Reading by position: which row of which shard each sample of a dataset is."""
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -9,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from atdata._exceptions import AtdataError, ShardError, printable, shard_name
+from atdata._protocols import SupportsLocalPath, SupportsRange
 from atdata._typing import Int64Array
 from atdata.codec.compile import codec_of
 from atdata.pipeline.chain import Chain, Part, through
 from atdata.pipeline.decode import Decoder, Run
-from atdata.pipeline.open import Shard, open_shard
+from atdata.pipeline.open import Shard, open_here, open_shard
+from atdata.pipeline.plan import Plan
 from atdata.pipeline.policy import Ledger
-from atdata.pipeline.stages import Stage, Tagged
+from atdata.pipeline.stages import Stage, Tagged, Window
 from atdata.shard.chunk import Verify
 from atdata.shard.mapped import MappedShard
 from atdata.shard.ranged import RangedShard
@@ -23,6 +27,7 @@ from atdata.shard.streamed import StreamedShard
 
 _ROWS_AT_ONCE = 4096
 _BYTES_AT_ONCE = 32 << 20
+_COUNTED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +38,17 @@ class Segment:
         part: The part, with all stages that its samples go through.
         shard_id: The shard.
         rows: The rows, rising; None for all of a shard whose count is not known.
-        identity: What the file was when its rows were counted; empty if they were not, or if it
-            is no file.
+        count: What was found out about the shard when its rows were counted.
     """
 
     part: Part
     shard_id: str
     rows: range | Int64Array | None
-    identity: tuple[int, ...] = ()
+    count: "Count | None" = None
+
+    def __len__(self) -> int:
+        assert self.rows is not None
+        return len(self.rows)
 
     def open(self) -> Shard:
         """Open the shard.
@@ -48,37 +56,85 @@ class Segment:
         Raises:
             ShardError: It is not the one whose rows were counted.
         """
-        shard = open_shard(self.part.source, self.shard_id)
-        if self.identity and isinstance(shard, MappedShard) and shard.identity != self.identity:
+        if self.count is not None and self.count.fetched:
+            return self.open_mapped()
+        shard = open_shard(self.part.source, self.shard_id, self.part.cache)
+        self.check(shard)
+        return shard
+
+    def open_mapped(self) -> MappedShard:
+        """Open the shard as a file of this machine; one from elsewhere is fetched first.
+
+        Raises:
+            ShardError: It is not the one whose rows were counted.
+        """
+        shard = open_here(self.part.source, self.shard_id, self.part.cache)
+        self.check(shard)
+        return shard
+
+    def check(self, shard: Shard) -> None:
+        """Refuse a shard that is not the one whose rows were counted.
+
+        Raises:
+            ShardError: It is not.
+        """
+        count = self.count
+        if count is None or not isinstance(shard, MappedShard):
+            return
+        same = shard.identity == count.identity if count.identity else len(shard) == count.n
+        if not same or (not count.identity and count.digest not in (0, shard.digest())):
             raise ShardError(
                 self.shard_id,
                 "it was replaced after its samples were counted",
                 hint="Open the dataset again, and count anew.",
             )
-        return shard
 
 
-def segments(chain: Chain, ledger: Ledger, *, exact: bool) -> list[Segment]:
-    """A chain as rows of shards, in order.
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What is known of a shard without reading its samples.
+
+    Attributes:
+        n: Its samples, with those that cannot be decoded.
+        identity: What the file was; empty if it is no file of this machine.
+        digest: Tells shards of other content apart, as far as its index or its headers do.
+        n_bytes: Bytes of its payloads; 0 where that is not known.
+        errors: What cannot be read of it.
+        fetched: Whether it had to be fetched to be counted, so that it is here.
+    """
+
+    n: int
+    identity: tuple[int, ...] = ()
+    digest: int = 0
+    n_bytes: int = 0
+    errors: tuple[AtdataError, ...] = ()
+    fetched: bool = False
+
+
+def segments(
+    chain: Chain, ledger: Ledger, *, exact: bool = False, counted: bool = False
+) -> list[Segment]:
+    """A chain as rows of shards, in order; for a mixture, those of all that is mixed.
 
     Args:
         chain: What is read.
         ledger: What to do with what cannot be read on the way.
         exact: Leave out the rows that filters drop, and count every shard. Where a stage may drop
             samples, this reads them once. Otherwise it is left to whoever reads the segments.
+        counted: Count every shard.
     """
-    cut = any(not stage.keeps_count for stage in chain.tail)
-    inside = exact and not cut  # a tail that cuts finds the rows for all parts together
+    inside = exact and not chain.is_cut  # a tail that cuts finds the rows for all parts together
     found: list[Segment] = []
     for part in chain.parts:
         if isinstance(part, Chain):
-            found += segments(part, ledger, exact=inside)
+            found += segments(part, ledger, exact=inside, counted=counted)
         else:
-            found += _of_part(part, ledger, exact=inside)
+            found += _of_part(part, ledger, exact=inside, counted=counted)
     found = found * chain.repeats
-    if cut:
+    if chain.is_cut and not chain.mixture:
         return _surviving(found, chain.tail, ledger)
-    return [with_stages(segment, chain.tail) for segment in found] if chain.tail else found
+    stages = tuple(stage for stage in chain.tail if not isinstance(stage, Window))
+    return [with_stages(segment, stages) for segment in found] if stages else found
 
 
 def with_stages(segment: Segment, stages: tuple[Stage, ...]) -> Segment:
@@ -87,9 +143,9 @@ def with_stages(segment: Segment, stages: tuple[Stage, ...]) -> Segment:
     return replace(segment, part=part)
 
 
-def _of_part(part: Part, ledger: Ledger, *, exact: bool) -> list[Segment]:
+def _of_part(part: Part, ledger: Ledger, *, exact: bool, counted: bool) -> list[Segment]:
     lossy = exact and not part.keeps_count
-    if part.rows is None and (lossy or not exact):
+    if part.rows is None and not counted and (lossy or not exact):
         found = [Segment(part, shard_id, None) for shard_id in part.source.list_shards()]
     else:
         found = _counted(part, ledger)
@@ -100,16 +156,16 @@ def _counted(part: Part, ledger: Ledger) -> list[Segment]:
     """A part's rows, shard by shard."""
     found: list[Segment] = []
     before = 0
-    for shard_id in part.source.list_shards():
-        if part.rows is not None and before >= part.rows.stop:
+    rows = range(sys.maxsize) if part.rows is None else part.rows
+    for shard_id, count in count_shards(part, part.source.list_shards()):
+        if before >= rows.stop:
             break
-        n, identity = count_rows(part, shard_id, ledger)
-        rows = range(n)
-        if part.rows is not None:
-            rows = range(max(0, part.rows.start - before), min(n, part.rows.stop - before))
-        if rows:
-            found.append(Segment(part, shard_id, rows, identity))
-        before += n
+        for error in count.errors:
+            ledger.meet(error)
+        mine = range(max(0, rows.start - before), min(count.n, rows.stop - before))
+        if mine:
+            found.append(Segment(part, shard_id, mine, count))
+        before += count.n
     return found
 
 
@@ -133,7 +189,7 @@ def _tagged(found: Sequence[Segment], ledger: Ledger) -> Iterator[Tagged]:
 
 
 def read_segment(segment: Segment, ledger: Ledger, *, keyed: bool = False) -> Iterator[Tagged]:
-    """A segment's samples through all stages, tagged with their keys or else their rows."""
+    """A segment's samples through all stages, tagged with their rows, and keys if wanted."""
     part = segment.part
     decoder = Decoder(codec_of(part.stored_type), ledger, copy=part.copy)
 
@@ -141,7 +197,8 @@ def read_segment(segment: Segment, ledger: Ledger, *, keyed: bool = False) -> It
         try:
             shard = segment.open()
             for run in _runs(shard, segment, decoder, ledger):
-                tags = run.keys() if keyed else [run.chunk.row + row for row in run.rows]
+                rows = [run.chunk.row + row for row in run.rows]
+                tags = list(zip(rows, run.keys(), strict=True)) if keyed else rows
                 yield tags, run.samples
         except AtdataError as error:
             ledger.meet(error)
@@ -202,34 +259,40 @@ def rows_within(rows: range | Int64Array, first: int, last: int) -> Int64Array:
     return rows[a:b]
 
 
-def count_rows(part: Part, shard_id: str, ledger: Ledger) -> tuple[int, tuple[int, ...]]:
-    """How many samples a shard holds, with those that cannot be decoded.
+def count_shards(part: Part, shard_ids: Sequence[str]) -> Iterator[tuple[str, Count]]:
+    """Count the samples of shards, several at once where that means asking a server."""
+    source = part.source
+    here = isinstance(source, SupportsLocalPath) and [*map(source.local_path, shard_ids[:1])]
+    if len(shard_ids) < 2 or (here and here != [None]) or not isinstance(source, SupportsRange):
+        for shard_id in shard_ids:
+            yield shard_id, count_rows(part, shard_id)
+        return
+    for first in range(0, len(shard_ids), _COUNTED_AT_ONCE):
+        some = shard_ids[first : first + _COUNTED_AT_ONCE]
+        with ThreadPoolExecutor(len(some), "atdata-count") as threads:
+            counts = list(threads.map(lambda one: count_rows(part, one), some))
+        yield from zip(some, counts, strict=True)
 
-    Returns:
-        The count, and the identity of the file; empty if it is none.
 
-    Raises:
-        AtdataError: It is damaged, and the ledger's policy is to say so.
-    """
-    n = 0
+def count_rows(part: Part, shard_id: str) -> Count:
+    """What is known of a shard, which is fetched for it if it has no index and is a stream."""
     try:
-        shard = open_shard(part.source, shard_id)
-        if isinstance(shard, MappedShard):
-            for _, error in shard.faults:
-                ledger.meet(error)
-            if shard.damage is not None:
-                ledger.meet(shard.damage)
-            return len(shard), shard.identity
-        if not isinstance(shard, StreamedShard):
-            return len(shard), ()
-        for item in shard.chunks(verify=part.verify):
-            if isinstance(item, ShardError):
-                ledger.meet(item)
-            else:
-                n = item.row + len(item)
+        shard = open_shard(part.source, shard_id, part.cache)
+        fetched = isinstance(shard, StreamedShard)
+        if fetched:  # what has to be read to be counted is kept for reading
+            shard = open_here(part.source, shard_id, part.cache)
     except AtdataError as error:
-        ledger.meet(error)
-    return n, ()
+        return Count(0, errors=(error,))
+    if isinstance(shard, MappedShard):
+        errors = [error for _, error in shard.faults]
+        errors += [shard.damage] if shard.damage is not None else []
+        # A file of the cache may be another one tomorrow, of the same content.
+        kept = fetched or part.cache is not None
+        identity = () if kept else shard.identity
+        found = (len(shard), identity, shard.digest(), shard.n_bytes, tuple(errors))
+        return Count(*found, fetched=fetched)
+    assert isinstance(shard, RangedShard)
+    return Count(len(shard), (), shard.index.digest(), shard.index.end)
 
 
 class Positions:
@@ -237,14 +300,18 @@ class Positions:
 
     Args:
         found: Segments whose rows are known.
+        plan: Says which row stands at which position, where they do not follow each other.
     """
 
-    def __init__(self, found: Sequence[Segment]) -> None:
+    def __init__(self, found: Sequence[Segment], plan: Plan | None = None) -> None:
         self._segments = found
+        self._plan = plan
         self._ends = list(accumulate(len(s.rows) for s in found if s.rows is not None))
         self._readers: dict[int, RowReader] = {}
 
     def __len__(self) -> int:
+        if self._plan is not None:
+            return self._plan.n
         return self._ends[-1] if self._ends else 0
 
     def one(self, at: int) -> Any:
@@ -295,10 +362,15 @@ class Positions:
         if not -n <= at < n:
             raise IndexError(f"index {at} not found in dataset of {n} samples")
         at %= n
-        number = bisect_right(self._ends, at)
+        if self._plan is not None:
+            numbers, places = self._plan.locate(np.array([at], np.int64))
+            number, place = int(numbers[0]), int(places[0])
+        else:
+            number = bisect_right(self._ends, at)
+            place = at - self._ends[number]  # counted from the segment's end
         rows = self._segments[number].rows
         assert rows is not None
-        return number, int(rows[at - self._ends[number]])  # counted from the segment's end
+        return number, int(rows[place])
 
 
 _FEW = 32

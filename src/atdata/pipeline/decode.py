@@ -54,6 +54,11 @@ class Decoder[T]:
         self._ledger = ledger
         self._copy = copy
 
+    @property
+    def copies(self) -> bool:
+        """Whether arrays are writable and aligned."""
+        return self._copy
+
     def columns(self, chunk: Chunk, rows: Int64Array | None = None) -> Columns[T] | None:
         """A chunk's samples as columns; None where they must be decoded one by one."""
         at, size = (chunk.at, chunk.size) if rows is None else (chunk.at[rows], chunk.size[rows])

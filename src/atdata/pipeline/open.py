@@ -9,6 +9,7 @@ from atdata.shard.chunk import Reading, Verify
 from atdata.shard.mapped import MappedShard, forget_open_shards, open_mapped
 from atdata.shard.ranged import RangedShard, open_ranged
 from atdata.shard.streamed import StreamedShard, compression_of
+from atdata.sources.cache import ShardCache
 from atdata.transport.file import is_scarcity, open_file
 
 
@@ -38,14 +39,21 @@ class Stream(StreamedShard):
 type Shard = MappedShard | RangedShard | StreamedShard
 
 
-def open_shard(source: DataSource, shard_id: str) -> Shard:
+def open_shard(source: DataSource, shard_id: str, cache: ShardCache | None = None) -> Shard:
     """Open a shard for reading.
+
+    Args:
+        source: Where it is.
+        shard_id: The shard.
+        cache: Where to keep it, if it is elsewhere; None reads it where it is.
 
     Raises:
         ShardError: It is not there, or its index is damaged.
         SourceError: Its place failed or refused.
         OSError: This process may not open any more files.
     """
+    if cache is not None:
+        return open_here(source, shard_id, cache)
     try:
         return _open(source, shard_id)
     except OSError as error:
@@ -53,6 +61,24 @@ def open_shard(source: DataSource, shard_id: str) -> Shard:
             raise
     forget_open_shards()  # what is kept open for later may be all that stands in the way
     return _open(source, shard_id)
+
+
+def open_here(source: DataSource, shard_id: str, cache: ShardCache | None) -> MappedShard:
+    """Open a shard as a file of this machine; one that is elsewhere or compressed is fetched.
+
+    Raises:
+        ShardError: It is not there, or its index is damaged.
+        SourceError: Its place failed or refused.
+        OSError: This process may not open any more files, or the disk is full.
+    """
+    kept = ShardCache() if cache is None else cache
+    try:
+        return kept.open(source, shard_id)
+    except OSError as error:
+        if isinstance(error, AtdataError) or not is_scarcity(error):
+            raise
+    forget_open_shards()
+    return kept.open(source, shard_id)
 
 
 def _open(source: DataSource, shard_id: str) -> Shard:

@@ -82,6 +82,10 @@ class ShardIndex:
     def __len__(self) -> int:
         return len(self.at)
 
+    def digest(self) -> int:
+        """A number that tells shards of other samples apart: XXH3-64 of their blocks' digests."""
+        return xxh3_64_intdigest(self.damage.tobytes(), seed=len(self))
+
 
 def header_offsets(at: Int64Array, size: Int64Array) -> Int64Array:
     """Where each sample's first header starts: where the sample before it ends."""

@@ -14,6 +14,7 @@ from weakref import WeakSet, finalize
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from atdata._exceptions import ShardError, ShardNotFoundError
 from atdata._typing import ByteArray, Int64Array
@@ -34,9 +35,9 @@ from atdata.shard.tar import END, MAX_FILL, padded
 from atdata.transport.file import is_scarcity, scarcity
 
 _LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-_MAY_OPEN = 1024 if _LIMIT == resource.RLIM_INFINITY else _LIMIT
-_OPEN_SHARDS = min(128, _MAY_OPEN // 8)  # two descriptors each
-_PRIVATE_MAPPINGS = min(256, _MAY_OPEN // 4)
+MAY_OPEN = 1024 if _LIMIT == resource.RLIM_INFINITY else _LIMIT
+_OPEN_SHARDS = min(128, MAY_OPEN // 8)  # two descriptors each
+_PRIVATE_MAPPINGS = min(256, MAY_OPEN // 4)
 """Each mapping holds a file descriptor while an array views it; beyond this many we copy."""
 
 _private: WeakSet[mmap.mmap] = WeakSet()
@@ -84,6 +85,15 @@ class MappedShard:
 
     def __len__(self) -> int:
         return len(self.at)
+
+    def digest(self) -> int:
+        """A number that tells shards of other samples apart.
+
+        Without an index it follows from where the samples lie, and not from what they hold.
+        """
+        if self.index is not None:
+            return self.index.digest()
+        return xxh3_64_intdigest(self.at.tobytes() + self.size.tobytes(), seed=self.n_bytes)
 
     def _map(self, fd: int, access: int) -> ByteArray:
         if self.n_bytes == 0:

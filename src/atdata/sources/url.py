@@ -130,6 +130,22 @@ class URLSource:
             return file.read_range(address.path, start, length)
         return remote(address.scheme).read_range(shard_id, start, length)
 
+    def shard_version(self, shard_id: str) -> str | None:
+        """What names a shard's bytes from one process to the next, if its server says so.
+
+        Returns:
+            An ETag or a time of change, with the length. None for files of this machine, which
+            are read where they lie.
+
+        Examples:
+            >>> URLSource(Path(__file__)).shard_version(__file__) is None
+            True
+        """
+        address = self._address(shard_id)
+        if isinstance(address, FileAddress):
+            return None
+        return remote(address.scheme).version(shard_id)
+
     def __repr__(self) -> str:
         if isinstance(self.url, str | Path):
             return f"URLSource({_shown(self.url)!r})"

@@ -3,6 +3,7 @@
 `retry` says when to try again. `http` is loaded when the first address needs it.
 """
 
+import sys
 from importlib import import_module
 from typing import BinaryIO, Protocol, cast
 
@@ -23,6 +24,25 @@ class Remote(Protocol):
     def read_range(self, url: str, start: int, length: int) -> bytes:
         """Exactly `length` bytes from `start`; a negative `start` counts from the end."""
         ...
+
+    def version(self, url: str) -> str | None:
+        """What names the bytes from one process to the next, or None."""
+        ...
+
+    def close_idle(self) -> None:
+        """Close all connections, unless a request of this process is under way."""
+        ...
+
+
+def close_idle() -> None:
+    """Close the connections to servers that no request uses any more.
+
+    Examples:
+        >>> close_idle()
+    """
+    for name in set(_REMOTE.values()):
+        if name in sys.modules:
+            cast(Remote, sys.modules[name]).close_idle()
 
 
 def remote(scheme: str) -> Remote:

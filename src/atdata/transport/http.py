@@ -17,6 +17,7 @@ import random
 import re
 import socket
 import ssl
+import threading
 import time
 import urllib.request
 from collections import deque
@@ -24,12 +25,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, Self
+from weakref import WeakSet
 
 import httpcore2
 
 from atdata._exceptions import ShardNotFoundError, SourceError, redacted
-from atdata.transport import gate
+from atdata.transport import gate, halt
 from atdata.transport.file import check_range, too_short
 from atdata.transport.gate import Origin, WebAddress
 from atdata.transport.retry import Backoff, is_passing, retry_after
@@ -129,8 +132,36 @@ def size(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE) -
         total = body.total
         body.readall()
     if total is None:
-        raise SourceError(redacted(url), "the server does not say how long the file is")
+        reason = "the server does not say how long the file is"
+        raise SourceError(redacted(url), reason, status=200)
     return total
+
+
+def version(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE) -> str | None:
+    """What names the bytes of an address from one process to the next.
+
+    Returns:
+        The server's strong ETag, or else the time of the last change, with the length. None where
+        the server says too little, or the last change was so late that another may have the same
+        time.
+
+    Raises:
+        ShardNotFoundError: The server has no such file.
+        SourceError: The server refused or failed.
+        UnsafeURLError: The address, or one it redirects to, is not allowed.
+
+    Examples:
+        >>> version("-")
+        Traceback (most recent call last):
+        atdata._exceptions.UnsafeURLError: cannot read -
+          reason  it names no file
+          Allowed: a path, file:, http: or https:.
+    """
+    with _Body(url, origin, patience, start=0, length=1) as body:
+        body.begin()
+        name = body.version_name
+        body.readall()
+    return name
 
 
 def read_range(
@@ -186,6 +217,18 @@ def close() -> None:
         _pools.pop(key).close()
 
 
+def close_idle() -> None:
+    """Close all connections, unless a request of this process is under way.
+
+    Examples:
+        >>> close_idle()
+    """
+    with _under_way.lock:
+        if not _under_way.n:
+            for pool in list(_pools.values()):
+                pool.close()
+
+
 class _PassingError(Exception):
     """A failure after which the same request may succeed."""
 
@@ -203,11 +246,29 @@ class _Version:
     etag: str
     modified: str
     total: int | None
+    answered: str = ""  # when, by the server's clock
 
     @property
     def validator(self) -> str:
         """What makes a range conditional (`If-Range`); a weak ETag may not."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+
+    @property
+    def name(self) -> str | None:
+        """What no other state of the file has, if the server gives such a thing."""
+        strong = self.etag and not self.etag.startswith("W/")
+        if self.total is None or not (strong or self._settled):
+            return None
+        return f"{self.etag if strong else self.modified} {self.total}"
+
+    @property
+    def _settled(self) -> bool:
+        """Whether a later change has a later time (RFC 9110, 8.8.2.2)."""
+        try:
+            modified, answered = map(parsedate_to_datetime, (self.modified, self.answered))
+            return (answered - modified).total_seconds() >= 1
+        except (ValueError, TypeError, OverflowError):  # no date, or none with a time zone
+            return False
 
     def differs(self, other: Self) -> bool:
         pairs = [
@@ -218,10 +279,36 @@ class _Version:
         return any(a != b for a, b in pairs if a not in {"", None} and b not in {"", None})
 
 
+class _UnderWay:
+    """How many requests use a connection: from being sent until their answer was read or left."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # reentrant, for the garbage collector may leave an answer
+        self.n = 0
+
+    def send(
+        self, pool: httpcore2.ConnectionPool, request: httpcore2.Request
+    ) -> httpcore2.Response:
+        self.add(1)
+        try:
+            return pool.handle_request(request)
+        except BaseException:
+            self.add(-1)
+            raise
+
+    def add(self, n: int) -> None:
+        with self.lock:
+            self.n += n
+
+
+_under_way = _UnderWay()
+
+
 class _Answer:
     """The answer of a server: status, headers, and a body that is read once."""
 
     def __init__(self, response: httpcore2.Response) -> None:
+        self._is_left = False
         self.status = response.status
         self.pid = os.getpid()
         self._response = response
@@ -256,7 +343,8 @@ class _Answer:
     def version(self) -> _Version:
         part = self.status == 206
         total = (self.span[2] if self.span else None) if part else self.length
-        return _Version(self.header("etag"), self.header("last-modified"), total)
+        etag, modified = self.header("etag"), self.header("last-modified")
+        return _Version(etag, modified, total, self.header("date"))
 
     def next_piece(self) -> bytes | None:
         try:
@@ -269,6 +357,7 @@ class _Answer:
     def close(self) -> None:
         """Give the connection back; it serves the next request if the body was read to its end."""
         self._response.close()
+        self._leave()
 
     def hang_up(self) -> None:
         """Close the connection now, and give it back with the next request.
@@ -280,12 +369,18 @@ class _Answer:
         if isinstance(stream, httpcore2.NetworkStream):
             stream.close()
         _hung_up.append(self)
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self._is_left:
+            self._is_left = True
+            _under_way.add(-1)
 
 
 _hung_up: deque[_Answer] = deque()
 # Answers that a fork copied: their sockets belong to the parent, so they are neither read nor
 # closed here, only kept from the garbage collector.
-_forsaken: list[_Answer] = []
+_forsaken: list[object] = []
 
 
 def _sweep() -> None:
@@ -339,6 +434,11 @@ class _Body(io.RawIOBase):
     def total(self) -> int | None:
         """How many bytes the whole file has, where the server said so."""
         return self._version.total if self._version else None
+
+    @property
+    def version_name(self) -> str | None:
+        """What names the file's bytes, where the server said so."""
+        return self._version.name if self._version else None
 
     def begin(self) -> None:
         """Wait for the first answer, so that what is wrong with the address shows now."""
@@ -441,7 +541,7 @@ class _Body(io.RawIOBase):
                 self._shown, f"{failure.reason}{asked}{tries}", status=failure.status
             ) from failure
         self._waited += delay
-        time.sleep(delay)
+        halt.pause(delay)
 
     def _drop(self) -> None:
         answer, self._answer = self._answer, None
@@ -532,13 +632,16 @@ class _Body(io.RawIOBase):
             raise self._changed()
         if self._at is None:
             if end is None:
-                raise SourceError(self._shown, "the server gives no ranges, and no length")
+                raise SourceError(
+                    self._shown, "the server gives no ranges, and no length", status=answer.status
+                )
             self._require(end)
             self._at = end + self._start
         if self._at > _MOST_DISCARDED:
             raise SourceError(
                 self._shown,
                 f"the server gives no ranges, and byte {self._at} is too far to read up to",
+                status=answer.status,
                 hint="Copy the shard to this machine, or to a server that gives ranges.",
             )
         self._skip = self._at
@@ -630,6 +733,7 @@ def _send(
     public_only: bool,
 ) -> _Answer:
     """One request and the head of its answer."""
+    halt.check()
     _sweep()
     shown = redacted(address.url)
     sent = [("Host", address.authority), *headers]
@@ -655,7 +759,7 @@ def _send(
     try:
         if public_only and proxy:
             gate.public_addresses(address.host, address.port)
-        response = _pool(proxy, public_only=public_only and not proxy).handle_request(request)
+        response = _under_way.send(_pool(proxy, public_only=public_only and not proxy), request)
     except (httpcore2.ConnectError, socket.gaierror) as error:
         cause = error if isinstance(error, socket.gaierror) else error.__context__
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
@@ -679,11 +783,15 @@ def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+_connections: WeakSet["_Paced"] = WeakSet()
+
+
 class _Paced(httpcore2.NetworkStream):
     """A connection that ends when bytes come too slowly, or headers have no end."""
 
     def __init__(self, inner: httpcore2.NetworkStream) -> None:
         self._inner = inner
+        _connections.add(self)
         self._begin()
         self._n_head: int | None = 0
 
@@ -697,7 +805,8 @@ class _Paced(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         began = time.monotonic()
-        data = self._inner.read(max_bytes, timeout)
+        with halt.waking(self._shut):
+            data = self._inner.read(max_bytes, timeout)
         self._waited += time.monotonic() - began
         self._arrived += len(data)
         if self._n_head is not None:
@@ -717,6 +826,21 @@ class _Paced(httpcore2.NetworkStream):
 
     def close(self) -> None:
         self._inner.close()
+
+    def _shut(self) -> None:
+        """End a read that waits in another thread."""
+        found = self._inner.get_extra_info("socket")
+        if isinstance(found, socket.socket):
+            with suppress(OSError):
+                # Not the method of a TLS socket, which would change it under the reader's hands.
+                socket.socket.shutdown(found, socket.SHUT_RDWR)
+
+    def leave_to_parent(self) -> None:
+        """Close what a fork copied, without a word to the server: the parent goes on with it."""
+        found = self._inner.get_extra_info("socket")
+        if isinstance(found, socket.socket):
+            with suppress(OSError):
+                os.close(found.detach())
 
     def start_tls(
         self,
@@ -795,6 +919,22 @@ def _proxy(address: WebAddress) -> str:
 
 
 atexit.register(close)
+
+
+def _leave_to_parent() -> None:
+    """In a process that was forked, close the descriptors of the parent's connections.
+
+    Else a server would not see the parent close them for as long as this process lives.
+    """
+    global _under_way  # noqa: PLW0603  its lock may have been held
+    _under_way = _UnderWay()
+    for connection in list(_connections):
+        connection.leave_to_parent()
+    _forsaken.append(dict(_pools))  # its locks may have been held, so nothing there may be closed
+    _pools.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _web(url: str, origin: Origin) -> WebAddress:

@@ -1,0 +1,225 @@
+"""Samples from anywhere in a dataset, in any order: gathered shard by shard, given in that order.
+
+Shards are read by position through mappings, so nothing is buffered but what is asked for.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from itertools import compress, groupby
+from typing import Any
+
+import numpy as np
+
+from atdata._exceptions import AtdataError, ShardError
+from atdata._typing import Int64Array
+from atdata.codec.columns import Columns, place
+from atdata.codec.compile import codec_of
+from atdata.pipeline.access import Segment
+from atdata.pipeline.chain import through
+from atdata.pipeline.decode import Decoder
+from atdata.pipeline.plan import Located
+from atdata.pipeline.policy import Ledger
+from atdata.pipeline.stages import Stage, Tagged
+from atdata.shard.chunk import Chunk
+from atdata.shard.mapped import MAY_OPEN, MappedShard
+
+_OPEN = max(8, MAY_OPEN // 4)
+"""Shards that are held open at once; each takes two file descriptors."""
+
+_ABSENT = object()
+
+
+class Gatherer:
+    """Reads samples of counted segments by their places.
+
+    Args:
+        found: The segments.
+        ledger: What to do with what cannot be read.
+        again: The same sample may be asked for more than once.
+    """
+
+    def __init__(self, found: Sequence[Segment], ledger: Ledger, *, again: bool) -> None:
+        self._found = found
+        self._ledger = ledger
+        self._again = again
+        self._members: OrderedDict[int, _Member | None] = OrderedDict()
+
+    def samples(self, places: Located, tags: Sequence[Any], *, keyed: bool) -> Iterator[Tagged]:
+        """The samples at some places through their stages, in that order.
+
+        Args:
+            places: Where they are.
+            tags: One for each.
+            keyed: Make the tags pairs of tag and key.
+        """
+        n = len(tags)
+        placed: list[Any] = [_ABSENT] * n
+        keys: list[str] = [""] * (n if keyed else 0)
+        stages: list[tuple[Stage, ...]] = [()] * n
+        for member, spots, rows in self._groups(places):
+            kept, samples = member.samples(rows)
+            where = spots[kept].tolist()
+            for spot, sample in zip(where, samples, strict=True):
+                placed[spot] = sample
+            if member.segment.part.stages:
+                for spot in where:
+                    stages[spot] = member.segment.part.stages
+            if keyed:
+                for spot, row in zip(where, rows[kept].tolist(), strict=True):
+                    keys[spot] = member.shard.keys[row]
+        given = list(zip(tags, keys, strict=True)) if keyed else tags
+        there = [sample is not _ABSENT for sample in placed]
+        if not all(there):
+            placed, given = list(compress(placed, there)), list(compress(given, there))
+            stages = list(compress(stages, there))
+        first = 0
+        for steps, run in groupby(stages):
+            last = first + len(list(run))
+            yield from through(steps, [(given[first:last], placed[first:last])])
+            first = last
+
+    def fields(self, places: Located) -> dict[str, Any] | None:
+        """The fields of the samples at some places, in that order; None where only objects do."""
+        n = len(places[0])
+        fields: dict[str, Any] = {}
+        for member, spots, rows in self._groups(places):
+            columns = member.columns(rows)
+            if columns is None:
+                return None
+            for name in columns.names():
+                column = columns.column(name)
+                if not place(fields, name, column, columns.memory, rows=spots, n=n):
+                    return None
+        return fields
+
+    def _groups(self, places: Located) -> "Iterator[tuple[_Member, Int64Array, Int64Array]]":
+        """Each shard with the spots that it fills, and its rows for them."""
+        numbers, rows = places
+        by_number = np.argsort(numbers, kind="stable")
+        found, firsts = np.unique(numbers[by_number], return_index=True)
+        for number, spots in zip(
+            found.tolist(), np.split(by_number, firsts[1:].tolist()), strict=True
+        ):
+            member = self._member(number)
+            if member is not None:
+                yield member, spots, member.rows_at(rows[spots])
+
+    def _member(self, number: int) -> "_Member | None":
+        """A shard that is open; None if it cannot be opened, which is reported once."""
+        if number in self._members:
+            self._members.move_to_end(number)
+            return self._members[number]
+        segment = self._found[number]
+        member = None
+        try:
+            member = _Member(segment, segment.open_mapped(), self._ledger, again=self._again)
+        except AtdataError as error:
+            self._ledger.meet(error)
+        self._members[number] = member
+        while len(self._members) > _OPEN:
+            self._members.popitem(last=False)
+        return member
+
+
+class _Member:
+    """One shard that is read from."""
+
+    def __init__(
+        self, segment: Segment, shard: MappedShard, ledger: Ledger, *, again: bool
+    ) -> None:
+        self.segment = segment
+        self.shard = shard
+        self._ledger = ledger
+        part = segment.part
+        assert segment.rows is not None
+        self._rows = segment.rows
+        self._decoder = Decoder(codec_of(part.stored_type), ledger, copy=part.copy)
+        self._chunk: Chunk | None = None
+        self._columns: Columns[Any] | None = None
+        self._damaged: set[int] = set()
+        self._given = np.zeros(len(shard) if again and part.copy else 0, np.bool_)
+
+    def rows_at(self, places: Int64Array) -> Int64Array:
+        """Rows of the shard at places of the segment."""
+        if isinstance(self._rows, range):
+            return places + self._rows.start
+        return self._rows[places]
+
+    def _whole(self) -> Chunk:
+        if self._chunk is None:
+            self._chunk = self.shard.chunk(0, len(self.shard))
+            self._columns = self._decoder.columns(self._chunk)
+        return self._chunk
+
+    def _sound(self, rows: Int64Array) -> Int64Array:
+        """The rows whose blocks are not damaged; each damaged block is reported once."""
+        try:
+            self.shard.unchanged()
+        except ShardError as changed:
+            self._ledger.meet(changed)
+            return rows[:0]
+        bad = self.shard.check_rows(rows, self.segment.part.verify)
+        for block, error in bad.items():
+            if block not in self._damaged:
+                self._damaged.add(block)
+                self._ledger.meet(error)
+        return rows[~np.isin(self.shard.blocks_of_rows(rows), list(bad))] if bad else rows
+
+    def samples(self, rows: Int64Array) -> tuple[Int64Array | slice, list[Any]]:
+        """Which of some rows can be read, and their samples."""
+        chunk = self._whole()
+        if len(self._given) and self._columns is not None and self._columns.has_views:
+            return self._each_anew(rows)
+        return self._samples(chunk, rows)
+
+    def _each_anew(self, rows: Int64Array) -> tuple[Int64Array, list[Any]]:
+        """The samples of rows that may have been given before, or several times among these.
+
+        Large arrays are views of memory that whoever got them may have changed, so it is mapped
+        anew before a row is given again.
+        """
+        by_row = np.argsort(rows, kind="stable")
+        ordered = rows[by_row]
+        firsts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        sizes = np.diff(firsts, append=len(rows))
+        turn = np.arange(len(rows)) - np.repeat(firsts, sizes)  # 0 for a row's first, and so on
+        places: list[Int64Array] = []
+        samples: list[Any] = []
+        for number in range(int(sizes.max(initial=0))):
+            some = by_row[turn == number]
+            if self._given[rows[some]].any():
+                self._chunk = None
+                self._given[:] = False
+            self._given[rows[some]] = True
+            kept, found = self._samples(self._whole(), rows[some])
+            places.append(some[kept])
+            samples += found
+        return np.concatenate(places), samples
+
+    def _samples(self, chunk: Chunk, rows: Int64Array) -> tuple[Int64Array | slice, list[Any]]:
+        sound = self._sound(rows)
+        if self._columns is not None:
+            try:
+                samples = self._columns.take(sound).samples()
+            except Exception:  # noqa: S110  a class may raise anything; `run` finds the sample
+                pass
+            else:
+                return _which(rows, sound), samples
+        runs = list(self._decoder.run(chunk, sound.tolist()))
+        kept = np.array([row for run in runs for row in run.rows], np.int64)
+        return _which(rows, kept), [sample for run in runs for sample in run.samples]
+
+    def columns(self, rows: Int64Array) -> Columns[Any] | None:
+        """Rows as columns; None where some are damaged or must be decoded one by one."""
+        self._whole()
+        if self._columns is None or len(self._sound(rows)) < len(rows):
+            return None
+        try:
+            return self._columns.take(rows).with_texts()
+        except UnicodeDecodeError:
+            return None
+
+
+def _which(rows: Int64Array, kept: Int64Array) -> Int64Array | slice:
+    """Where rows are that were kept, in the order of all."""
+    return slice(None) if len(kept) == len(rows) else np.flatnonzero(np.isin(rows, kept))

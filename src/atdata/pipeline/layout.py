@@ -1,0 +1,340 @@
+"""What a dataset's shards hold, found out once: the segments, their plans and their identity."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
+
+from atdata._exceptions import AtdataError
+from atdata._typing import Int64Array
+from atdata.pipeline.access import Segment, read_segment, segments, with_stages
+from atdata.pipeline.chain import Chain
+from atdata.pipeline.naming import reading
+from atdata.pipeline.order import mix
+from atdata.pipeline.plan import (
+    Cut,
+    Joined,
+    Member,
+    Mixed,
+    Plan,
+    Repeated,
+    Shuffle,
+    Sieved,
+    Windows,
+)
+from atdata.pipeline.policy import Ledger, OnError
+from atdata.pipeline.schedule import Schedule
+from atdata.pipeline.stages import Stage, Window
+
+_LONGEST_READING = 240
+_AT_ONCE = 1 << 16
+
+type _Make = Callable[[Shuffle | None, tuple[int, ...], bool], Plan]
+"""Makes a plan from a shuffle, the words of an epoch, and whether to leave out what is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A chain, counted: its segments, what makes a plan of them, and what is known of filters."""
+
+    found: list[Segment]
+    make: _Make
+    sift: "_Sift | None" = None
+
+
+class Layout:
+    """The samples of a chain by their positions.
+
+    Counting opens each shard, and reads none that has an index or lies on this machine. What a
+    filter leaves is found by reading everything once, and only where it has to be known.
+
+    Args:
+        chain: What is read.
+        on_error: What to do with what cannot be read.
+    """
+
+    def __init__(self, chain: Chain, on_error: OnError) -> None:
+        self.chain = chain
+        self._on_error: OnError = on_error
+        self._node: _Node | None = None
+        self._sifts: list[_Sift] = []
+        self._passing: _Sift | None = None
+        self._masks: list[NDArray[np.uint8] | None] = []
+        self._errors: list[AtdataError] = []
+        self._lock = RLock()
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether stages drop samples that a plan counts unless it is sieved."""
+        return _is_lossy(self.chain)
+
+    @property
+    def errors(self) -> list[AtdataError]:
+        """What could not be read when shards were counted, or filters tried."""
+        self._counted()
+        return self._errors
+
+    @property
+    def segments(self) -> list[Segment]:
+        """All segments, counted, with all that is done to their samples."""
+        return self._counted().found
+
+    def plan(self, shuffle: Shuffle | None, epoch: int, *, sieved: bool) -> Plan:
+        """The order of an epoch.
+
+        Args:
+            shuffle: How it is shuffled; None keeps the order.
+            epoch: Each epoch has a permutation of its own.
+            sieved: Leave out what filters drop; otherwise that is left to whoever reads.
+        """
+        return self._counted().make(shuffle, (epoch,), sieved)
+
+    def kept_before(self, shuffle: Shuffle | None, epoch: int, position: int) -> int:
+        """How many of the first `position` samples of an epoch filters leave."""
+        node = self._counted()
+        with self._lock:
+            if self._passing is None:
+                self._passing = node.sift or self._sift(node.found)
+        plan = self.plan(shuffle, epoch, sieved=False)
+        stop, kept = min(position, plan.n), 0
+        for first in range(0, stop, _AT_ONCE):
+            positions = np.arange(first, min(first + _AT_ONCE, stop), dtype=np.int64)
+            kept += int(np.count_nonzero(self._passing.keep(*plan.locate(positions))))
+        return kept
+
+    def facts(self, shuffle: Shuffle | None) -> dict[str, Any]:
+        """What is read and how: what has to be the same for a reading to be resumed."""
+        words: list[int] = []
+        for segment in self.segments:
+            rows = segment.rows
+            ends = (rows.start, rows.stop) if isinstance(rows, range) else (_digest(rows), -1)
+            words += [0 if segment.count is None else segment.count.digest, *ends]
+        packed = np.array([word & (2**64 - 1) for word in words], "<u8")
+        reads = reading(self.chain)
+        if len(reads) > _LONGEST_READING:
+            reads = f"{reads[:_LONGEST_READING]}… {mix(*reads.encode()):016x}"
+        order = "as written"
+        if shuffle is not None:
+            shards = "all" if shuffle.shards is None else shuffle.shards
+            order = f"shuffled over {shards} shards"
+            order += "" if shuffle.within else ", samples in order"
+        return {
+            "shards": len(self.segments),
+            "samples": sum(map(len, self.segments)),
+            "digest": f"{xxh3_64_intdigest(packed.tobytes()):016x}",
+            "reads": reads,
+            "order": order,
+            "seed": None if shuffle is None else shuffle.seed,
+            "weights": _weights(self.chain),
+        }
+
+    def _counted(self) -> _Node:
+        with self._lock:
+            if self._node is None:
+                self._node = self._node_of(self.chain)
+            return self._node
+
+    def _ledger(self) -> Ledger:
+        """What cannot be read is an error at once, or told by each pass."""
+        return Ledger("raise" if self._on_error == "raise" else self._errors.append)
+
+    def _node_of(self, chain: Chain) -> _Node:
+        return self._mixed(chain) if chain.is_mixed else self._flat(chain)
+
+    def _flat(self, chain: Chain) -> _Node:
+        """A chain without mixtures: all its segments are shuffled together."""
+        repeats = 1 if chain.is_cut else chain.repeats
+        once = chain if chain.is_cut else replace(chain, repeats=1)
+        found = segments(once, self._ledger(), counted=True)
+        sizes = [len(segment) for segment in found]
+        sift = self._sift(found) if _is_lossy(chain) else None
+
+        def make(shuffle: Shuffle | None, words: tuple[int, ...], sieved: bool) -> Plan:
+            *before, last = words
+
+            def one(number: int) -> Plan:
+                plan = Windows(sizes, shuffle, *before, last * repeats + number)
+                return Sieved(plan, sift.keep) if sift is not None and sieved else plan
+
+            n = sum(sizes) if sift is None or not sieved else sift.n
+            return one(0) if repeats == 1 else Repeated(n, repeats, one)
+
+        return _Node(found, make, sift)
+
+    def _mixed(self, chain: Chain) -> _Node:
+        """A chain that is a mixture, or has one among its parts."""
+        parts = [part if isinstance(part, Chain) else Chain((part,)) for part in chain.parts]
+        nodes = [self._node_of(part) for part in parts]
+        inner = [segment for node in nodes for segment in node.found]
+        offsets: list[int] = np.cumsum([0] + [len(node.found) for node in nodes]).tolist()
+        cuts = any(isinstance(stage, Window) for stage in chain.tail)
+        levels = self._levels(chain.tail, inner)
+        steps = tuple(stage for stage in chain.tail if not isinstance(stage, Window))
+
+        def make(shuffle: Shuffle | None, words: tuple[int, ...], sieved: bool) -> Plan:
+            *before, last = words
+
+            def one(number: int) -> Plan:
+                inside = (*before, last * chain.repeats + number)
+                if chain.mixture is not None:
+                    return _mixture(chain, nodes, offsets, shuffle, inside)
+                plans = [
+                    node.make(shuffle, (*inside, at), sieved or cuts)
+                    for at, node in enumerate(nodes)
+                ]
+                return Joined(plans, offsets)
+
+            plan = one(0)
+            if chain.repeats != 1:
+                plan = Repeated(plan.n, chain.repeats, one)
+            return _behind(plan, levels, sieved=sieved)
+
+        return _Node([with_stages(one, steps) if steps else one for one in inner], make)
+
+    def _levels(self, tail: Sequence[Stage], inner: list[Segment]) -> "list[_Sift | Window]":
+        """What a tail does to the count: windows, and between them what the filters leave."""
+        levels: list[_Sift | Window] = []
+        steps: list[Stage] = []
+        lossy = False
+        for stage in (*tail, None):
+            if stage is None or isinstance(stage, Window):
+                if lossy:
+                    levels.append(self._sift([with_stages(one, tuple(steps)) for one in inner]))
+                if stage is not None:
+                    levels.append(stage)
+                lossy = False
+                continue
+            steps.append(stage)
+            lossy = lossy or not stage.keeps_count
+        return levels
+
+    def _sift(self, found: list[Segment]) -> "_Sift":
+        number = len(self._sifts)
+        mask = self._masks[number] if number < len(self._masks) else None
+        sift = _Sift(found, self._ledger, mask)
+        self._sifts.append(sift)
+        return sift
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the description, and what filters were found to leave."""
+        masks = [sift.packed() for sift in self._sifts] or self._masks
+        return {"chain": self.chain, "on_error": self._on_error, "masks": masks}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.chain, self._on_error = state["chain"], state["on_error"]
+        self._node, self._sifts, self._errors, self._lock = None, [], [], RLock()
+        self._passing = None
+        self._masks = state["masks"]
+
+
+class _Sift:
+    """Which rows of some segments pass all their stages; found out when it is first asked."""
+
+    def __init__(
+        self,
+        found: Sequence[Segment],
+        ledger: Callable[[], Ledger],
+        packed: NDArray[np.uint8] | None,
+    ) -> None:
+        self._found = found
+        self._ledger = ledger
+        self._firsts: Int64Array = np.cumsum([0, *map(len, found)], dtype=np.int64)
+        self._mask: NDArray[np.bool_] | None = None
+        n = int(self._firsts[-1])
+        if packed is not None and len(packed) == -(-n // 8):
+            self._mask = np.unpackbits(packed, count=n).astype(np.bool_)
+
+    @property
+    def n(self) -> int:
+        """How many rows pass."""
+        return int(np.count_nonzero(self._looked()))
+
+    def keep(self, numbers: Int64Array, rows: Int64Array) -> NDArray[np.bool_]:
+        """Which of some places pass."""
+        kept: NDArray[np.bool_] = self._looked()[self._firsts[numbers] + rows]
+        return kept
+
+    def packed(self) -> NDArray[np.uint8] | None:
+        """What is known, a bit a row."""
+        return None if self._mask is None else np.packbits(self._mask)
+
+    def _looked(self) -> NDArray[np.bool_]:
+        if self._mask is None:
+            mask = np.zeros(int(self._firsts[-1]), np.bool_)
+            ledger = self._ledger()
+            for segment, first in zip(self._found, self._firsts.tolist(), strict=False):
+                rows = segment.rows
+                for kept, _ in read_segment(segment, ledger):
+                    at = np.asarray(kept, np.int64)
+                    places = (
+                        at - rows.start if isinstance(rows, range) else np.searchsorted(rows, at)  # type: ignore[arg-type]
+                    )
+                    mask[first + places] = True
+            self._mask = mask
+        return self._mask
+
+
+def _is_lossy(chain: Chain) -> bool:
+    cuts = [number for number, one in enumerate(chain.tail) if isinstance(one, Window)]
+    behind = chain.tail[cuts[-1] + 1 :] if cuts else chain.tail
+    own = any(not stage.keeps_count for stage in behind)
+    if chain.mixture is not None or (cuts and chain.is_mixed):
+        return own
+    if chain.is_cut and not chain.is_mixed:
+        return False  # its rows are found before they are counted
+    return own or any(
+        _is_lossy(part)
+        if isinstance(part, Chain)
+        else any(not stage.keeps_count for stage in part.stages)
+        for part in chain.parts
+    )
+
+
+def _behind(plan: Plan, levels: "Sequence[_Sift | Window]", *, sieved: bool) -> Plan:
+    """A plan behind the levels of a tail."""
+    for number, level in enumerate(levels):
+        if isinstance(level, Window):
+            plan = Cut(plan, level.skip, level.take)
+        elif sieved or number < len(levels) - 1:  # a window counts what filters have left
+            plan = Sieved(plan, level.keep)
+    return plan
+
+
+def _mixture(
+    chain: Chain,
+    nodes: Sequence[_Node],
+    offsets: Sequence[int],
+    shuffle: Shuffle | None,
+    words: tuple[int, ...],
+) -> Plan:
+    mixture = chain.mixture
+    assert mixture is not None
+    (_, first), *later = mixture.weights
+
+    def member(number: int, node: _Node) -> Member:
+        def make(turn: int) -> Plan:
+            return node.make(shuffle, (mixture.seed, *words, number, turn), True)
+
+        return Member(make(0).n, offsets[number], make)
+
+    members = [member(number, node) for number, node in enumerate(nodes)]
+    return Mixed(Schedule(first, later), members, mixture.stop)
+
+
+def _weights(chain: Chain) -> list[list[Any]]:
+    """From which position on a mixture has which weights, each set as a short number."""
+    found: list[list[Any]] = []
+    if chain.mixture is not None:
+        for at, weights in chain.mixture.weights:
+            found.append([at, f"{mix(*repr(weights).encode()) & 0xFFFFFFFF:08x}"])
+    for part in chain.parts:
+        found += _weights(part) if isinstance(part, Chain) else []
+    return found
+
+
+def _digest(rows: Int64Array | None) -> int:
+    return 0 if rows is None else xxh3_64_intdigest(rows.astype("<i8").tobytes())
