@@ -1,8 +1,16 @@
 """What every doctest finds: a folder of its own, `tmp`."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+ADAPTERS = Path(__file__).parent / "src/atdata/adapters"
+# What an adapter imports as soon as it is imported itself.
+LIBRARIES = {"torch.py": "torch"}
+collect_ignore = [
+    str(ADAPTERS / name) for name, library in LIBRARIES.items() if find_spec(library) is None
+]
 
 
 @pytest.fixture(autouse=True)

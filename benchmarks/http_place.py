@@ -1,19 +1,34 @@
-"""A web server on loopback that gives ranges of files and takes its time for each request."""
+"""A web server on loopback that gives ranges of files, takes its time and may lose connections."""
 
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
+@dataclass(slots=True)
+class Web:
+    """A folder that is served: its URL, and how many answers were cut short so far."""
+
+    url: str = ""
+    cuts: int = 0
+
+
 @contextmanager
-def served(folder: Path, delay: float) -> Iterator[str]:
-    """The URL of a folder, each answer of which comes after a delay in seconds."""
+def served(folder: Path, delay: float, cut_every: int = 0) -> Iterator[Web]:
+    """Serve a folder, each answer of which comes after a delay in seconds.
+
+    Of so many answers with a body, one ends in the middle, and its connection with it.
+    """
+    web = Web()
+    bodies = count(1)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -47,9 +62,13 @@ def served(folder: Path, delay: float) -> Iterator[str]:
                 self.send_header("Content-Range", f"bytes {first}-{last}/{stat.st_size}")
             self.end_headers()
             if body:
+                left = last - first + 1
+                if cut_every and next(bodies) % cut_every == 0:
+                    web.cuts += 1
+                    left //= 2
+                    self.close_connection = True
                 with path.open("rb") as file:
                     file.seek(first)
-                    left = last - first + 1
                     while left and (data := file.read(min(left, 1 << 18))):
                         self.wfile.write(data)
                         left -= len(data)
@@ -67,7 +86,8 @@ def served(folder: Path, delay: float) -> Iterator[str]:
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        web.url = f"http://127.0.0.1:{server.server_port}"
+        yield web
     finally:
         server.shutdown()
         server.server_close()

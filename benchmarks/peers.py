@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from order_peers import Grain, LitData, Mosaic, torch_loader
 from workloads import BATCH, Place
 
 type Start = Callable[[], Iterator[Any]]
@@ -39,6 +40,16 @@ def stacked(samples: Iterable[dict[str, Any]], names: list[str]) -> dict[str, An
         else:
             columns[name] = np.array(values) if isinstance(first, int | float) else values
     return columns
+
+
+def tensors(columns: dict[str, Any]) -> dict[str, Any]:
+    """Columns with tensors for arrays."""
+    import torch
+
+    return {
+        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for name, value in columns.items()
+    }
 
 
 def touched(
@@ -75,6 +86,36 @@ class Atdata:
             place, self._dataset(place).shuffled(batch_size=BATCH, seed=1)
         )
 
+    def loader(self, place: Place) -> Start:
+        from atdata.adapters.torch import to_torch
+
+        dataset = to_torch(self._dataset(place, place.shards), BATCH, shuffle=True, seed=1)
+        loader = dataset.loader(2, persistent_workers=True)
+        return lambda: iter(loader)
+
+    def first(self, place: Place, state: dict[str, Any] | None, seed: int | None) -> None:
+        """Begin, or go on from a state, and take a sample."""
+        stream = self._stream(place, seed, batch_size=None)
+        if state is not None:
+            stream.load_state_dict(state)
+        next(iter(stream))
+
+    def state(self, place: Place, seed: int | None) -> dict[str, Any]:
+        """Where a pass is after nine tenths of an epoch."""
+        stream = self._stream(place, seed, batch_size=BATCH)
+        n_batches = place.n * 9 // 10 // BATCH
+        for _ in zip(range(n_batches), stream, strict=False):
+            pass
+        return stream.state_dict()
+
+    def mix(self, place: Place) -> list[int]:
+        stream = self._dataset(place, place.shards).shuffled(batch_size=BATCH, seed=1)
+        return [n for batch in stream for n in batch.id.tolist()]
+
+    def quality(self, place: Place) -> Any:
+        """What the library itself says of the order."""
+        return self._dataset(place, place.shards).shuffled(seed=1).shuffle_quality()
+
     def rand(self, place: Place) -> Start:
         dataset = self._dataset(place)
         return lambda: map(dataset.__getitem__, positions(place.n))
@@ -97,6 +138,8 @@ class Atdata:
     def http(self, place: Place) -> Start:
         return lambda: iter(self._dataset(place, f"{place.url}/{place.tar.name}"))
 
+    http_cut = http
+
     def write(self, place: Place, samples: list[Any]) -> None:
         self._write(place, samples, digest=True)
 
@@ -107,8 +150,12 @@ class Atdata:
         """Write the shard that all systems read."""
         from atdata import write_samples
 
-        if not place.tar.exists():
-            write_samples(place.workload.make(place.n), place.tar, progress=False)
+        samples = place.workload.make(place.n)
+        if place.n_shards > 1:
+            if not list(place.folder.glob(f"{place.sharded.stem}-*")):
+                write_samples(samples, place.sharded, maxcount=place.shard_rows, progress=False)
+        elif not place.tar.exists():
+            write_samples(samples, place.tar, progress=False)
 
     @staticmethod
     def _write(place: Place, samples: list[Any], *, digest: bool) -> None:
@@ -122,10 +169,31 @@ class Atdata:
 
         return Dataset(path or place.tar, sample_type=place.workload.sample_type)
 
+    @classmethod
+    def _stream(cls, place: Place, seed: int | None, batch_size: int | None) -> Any:
+        dataset = cls._dataset(place, place.shards)
+        if seed is None:
+            return dataset.ordered(batch_size=batch_size)
+        return dataset.shuffled(batch_size=batch_size, seed=seed)
+
     @staticmethod
     def _columns(place: Place, batches: Iterable[Any]) -> Iterator[dict[str, Any]]:
         names = place.workload.fields
         return ({name: getattr(batch, name) for name in names} for batch in batches)
+
+
+class AtdataAlone:
+    """This library when it is told to read nothing ahead: what read-ahead is compared with."""
+
+    name = "no read-ahead"
+
+    def http(self, place: Place) -> Start:
+        from atdata import Dataset
+
+        url, kind = f"{place.url}/{place.tar.name}", place.workload.sample_type
+        return lambda: iter(Dataset(url, sample_type=kind).ordered(prefetch_bytes=0))
+
+    http_cut = http
 
 
 class Webdataset:
@@ -148,6 +216,17 @@ class Webdataset:
 
     def shufbatch(self, place: Place) -> Start:
         return lambda: self._batches(place, shuffle=1000)
+
+    def loader(self, place: Place) -> Start:
+        names = place.workload.fields
+        pipeline = self._pipeline(place, place.shards, 1000, shards=100)
+        batches = pipeline.batched(BATCH, collation_fn=lambda some: tensors(stacked(some, names)))
+        loader = torch_loader(batches, batch_size=None)
+        return lambda: iter(loader)
+
+    def mix(self, place: Place) -> list[int]:
+        pipeline = self._pipeline(place, place.shards, 1000, shards=100)
+        return [sample["id"] for sample in pipeline]
 
     def filter(self, place: Place) -> Start:
         return lambda: iter(
@@ -180,11 +259,13 @@ class Webdataset:
                 writer.write({"__key__": f"{i:09d}", "msgpack": encode(sample)})
 
     @staticmethod
-    def _pipeline(place: Place, path: Path | str, shuffle: int = 0) -> Any:
+    def _pipeline(place: Place, path: Path | str, shuffle: int = 0, shards: int = 0) -> Any:
         import webdataset
 
         decode = place.workload.decoder()
-        pipeline = webdataset.WebDataset(str(path), shardshuffle=False, empty_check=False)
+        pipeline = webdataset.WebDataset(
+            str(path), shardshuffle=shards or False, empty_check=False, seed=1
+        )
         if shuffle:
             pipeline = pipeline.shuffle(shuffle)
         return pipeline.map(lambda sample: decode(sample["msgpack"]))
@@ -306,6 +387,11 @@ class HuggingFace:
         dataset = self._dataset(place)
         return lambda: dataset.shuffle(seed=1, keep_in_memory=True).iter(batch_size=BATCH)
 
+    def loader(self, place: Place) -> Start:
+        dataset = self._dataset(place).with_format("torch")
+        loader = torch_loader(dataset, batch_size=BATCH, shuffle=True)
+        return lambda: iter(loader)
+
     def rand(self, place: Place) -> Start:
         dataset = self._dataset(place)
         return lambda: map(dataset.__getitem__, positions(place.n))
@@ -358,6 +444,7 @@ class HuggingFaceArrow(HuggingFace):
     """
 
     name = "hf arrow"
+    lacks = ("loader",)
 
     def seq(self, place: Place) -> Start:
         return lambda: self._samples(place, self._tables(place))
@@ -467,6 +554,18 @@ class Limit:
     write_plain = write
 
 
-SYSTEMS = {
-    kind.name: kind for kind in (Atdata, Webdataset, Tarfile, HuggingFace, HuggingFaceArrow, Limit)
+SYSTEMS: dict[str, Any] = {
+    kind.name: kind
+    for kind in (
+        Atdata,
+        AtdataAlone,
+        Webdataset,
+        Tarfile,
+        HuggingFace,
+        HuggingFaceArrow,
+        Mosaic,
+        LitData,
+        Grain,
+        Limit,
+    )
 }

@@ -14,14 +14,17 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from peers import SYSTEMS
 from workloads import WORKLOADS, Place, fingerprint, rows
 
-COLUMNS = ("batch", "shufbatch", "gather")
+COLUMNS = ("batch", "shufbatch", "gather", "loader")
 WRITES = ("write", "write_plain")
 FILTER_KEEPS = 0.01
 MODULES = {
@@ -29,6 +32,9 @@ MODULES = {
     "webdataset": ("webdataset",),
     "hf datasets": ("datasets", "pyarrow"),
     "hf arrow": ("datasets", "pyarrow"),
+    "mosaic streaming": ("streaming",),
+    "litdata": ("litdata", "litdata.streaming.writer"),
+    "grain": ("grain",),
 }
 
 
@@ -109,19 +115,52 @@ def check(system: Any, place: Place, mode: str) -> list[int]:
     """Number and fingerprint of all samples that a mode gives."""
     items = getattr(system, mode)(place)()
     if mode in COLUMNS:
-        items = itertools.chain.from_iterable(map(rows, items))
+        items = itertools.chain.from_iterable(rows(without_tensors(columns)) for columns in items)
     return list(fingerprint(place.workload, items))
+
+
+def without_tensors(columns: dict[str, Any]) -> dict[str, Any]:
+    """A batch with numpy arrays, whatever it was made for."""
+    return {
+        name: value.numpy() if hasattr(value, "numpy") else value
+        for name, value in columns.items()
+    }
+
+
+def mixed(system: Any, place: Place) -> dict[str, float]:
+    """How well an order mixes the samples, by what comes: `atdata.ShuffleQuality`'s formulas.
+
+    Raises:
+        RuntimeError: Samples are missing, or atdata reports another order than it gives.
+    """
+    source = np.array(system.mix(place), float)
+    if not np.array_equal(np.sort(source), np.arange(place.n)):
+        raise RuntimeError(f"{len(source)} samples came instead of {place.n}")
+    moved = np.abs(source - np.arange(place.n)).mean() / place.n
+    constant = place.n < 3 or not source[1:].std() or not source[:-1].std()
+    lag1 = 1.0 if constant else float(np.corrcoef(source[:-1], source[1:])[0, 1])
+    of = len(np.unique(source[:1000] // place.shard_rows))
+    found = {"lag1": abs(lag1), "displacement": float(moved), "shards": of}
+    if hasattr(system, "quality"):
+        said = system.quality(place)
+        if said.shards_in_first_1000 != of:
+            raise RuntimeError(f"{said} is said of {found}")
+        found |= {"lag1": abs(said.lag1), "displacement": said.displacement}
+    return found
 
 
 def memory(system: Any, place: Place, mode: str) -> dict[str, float]:
     """The most anonymous memory that the process holds during one pass, in MB."""
     most = 0
     done = threading.Event()
+    # A loader's workers count too, and pages that they share once; not torch itself.
+    held = anonymous_of_all if mode == "loader" else anonymous
+    before = held() if mode == "loader" else 0
 
     def watch() -> None:
         nonlocal most
-        while not done.wait(0.002):
-            most = max(most, anonymous())
+        while not done.wait(0.05 if mode == "loader" else 0.002):
+            most = max(most, held())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -130,8 +169,8 @@ def memory(system: Any, place: Place, mode: str) -> dict[str, float]:
     finally:
         done.set()
         watcher.join()
-    most = max(most, anonymous())
-    return {"megabytes": most / 1e6}
+    most = max(most, held())
+    return {"megabytes": (most - before) / 1e6}
 
 
 def anonymous() -> int:
@@ -142,10 +181,40 @@ def anonymous() -> int:
     return 0
 
 
+def anonymous_of_all() -> int:
+    """Bytes of this process and those that it started that are no file's, each page once."""
+    total = 0
+    children = [
+        number
+        for task in Path("/proc/self/task").iterdir()
+        for number in (task / "children").read_text().split()
+    ]
+    for number in ("self", *children):
+        with suppress(OSError):  # it has ended
+            for line in Path(f"/proc/{number}/smaps_rollup").read_text().splitlines():
+                if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
+                    total += int(line.split()[1]) * 1024
+    return total
+
+
+def started(system: Any, place: Place, task: dict[str, Any]) -> float:
+    """Seconds to the first sample, of a fresh start or from a state."""
+    began = time.perf_counter()
+    system.first(place, task["state"], task["seed"])
+    return time.perf_counter() - began
+
+
 def run(system: Any, task: dict[str, Any]) -> Any:
     """Do what a line asks for."""
     folders = Path(task["folder"]), Path(task["scratch"])
-    place = Place(folders[0], WORKLOADS[task["workload"]], task["n"], task["url"], folders[1])
+    place = Place(
+        folders[0],
+        WORKLOADS[task["workload"]],
+        task["n"],
+        task["url"],
+        folders[1],
+        task["n_shards"],
+    )
     mode = task["mode"]
     match task["do"]:
         case "prepare":
@@ -156,6 +225,12 @@ def run(system: Any, task: dict[str, Any]) -> Any:
             encode = place.workload.encoder()
             sizes = [len(encode(sample)) for sample in place.workload.make(min(place.n, 500))]
             return sum(sizes) / len(sizes)
+        case "state":
+            return system.state(place, task["seed"])
+        case "first":
+            return started(system, place, task)
+        case "mix":
+            return mixed(system, place)
         case "memory":
             return memory(system, place, mode)
         case "measure" if mode in WRITES:
@@ -177,10 +252,13 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
+        asked = json.loads(line)
+        if asked["mode"] == "loader" and asked["do"] in ("check", "measure", "memory"):
+            import_module("torch.utils.data")
         child = os.fork()
         if child == 0:
             try:
-                answer = {"result": run(system, json.loads(line))}
+                answer = {"result": run(system, asked)}
             except Exception:  # the parent says which cell it was
                 answer = {"error": traceback.format_exc()}
             os.write(answers, json.dumps(answer).encode() + b"\n")
@@ -189,6 +267,7 @@ def main() -> None:
         if status:
             answer = {"error": f"the process ended with status {status}"}
             os.write(answers, json.dumps(answer).encode() + b"\n")
+    os._exit(0)  # what libraries say at their end is no news
 
 
 if __name__ == "__main__":

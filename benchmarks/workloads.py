@@ -238,6 +238,7 @@ class Place:
         n: How many samples.
         url: Where a web server has the folder.
         scratch_folder: Where files can be written that nobody reads.
+        n_shards: Shards that the samples are in.
     """
 
     folder: Path
@@ -245,11 +246,30 @@ class Place:
     n: int
     url: str
     scratch_folder: Path
+    n_shards: int = 1
 
     @property
     def tar(self) -> Path:
         """A shard by `atdata.write_samples`."""
         return self.folder / f"{self.workload.name}-{self.n}.tar"
+
+    @property
+    def shards(self) -> str:
+        """All shards by `atdata.write_samples`, as a pattern; the only one's path if it is one."""
+        if self.n_shards == 1:
+            return str(self.tar)
+        last = -(-self.n // self.shard_rows) - 1
+        return f"{self.folder / self.sharded.stem}-{{000000..{last:06d}}}.tar"
+
+    @property
+    def sharded(self) -> Path:
+        """What shards are named after where there are several."""
+        return self.folder / f"{self.workload.name}-{self.n}-in-{self.n_shards}.tar"
+
+    @property
+    def shard_rows(self) -> int:
+        """Samples in each of several shards."""
+        return -(-self.n // self.n_shards)
 
     @property
     def foreign(self) -> Path:

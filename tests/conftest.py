@@ -4,6 +4,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+# Started by `uv run`, Ray would have its workers start by it too, each in an environment of its
+# own that is installed first. It reads this when it is imported.
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+
 settings.register_profile(
     "ci",
     deadline=None,

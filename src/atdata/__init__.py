@@ -54,6 +54,7 @@ _HOMES = {
     "World": "atdata.pipeline.world",
     "concat": "atdata.dataset",
     "configure_logging": "atdata._logging",
+    "from_ray": "atdata.adapters.ray",
     "generate_cid": "atdata._cid",
     "get_logger": "atdata._logging",
     "lens": "atdata.lens",

@@ -23,6 +23,7 @@ from atdata._protocols import ArrayFormat as ArrayFormat
 from atdata._protocols import DataSource as DataSource
 from atdata._protocols import Packable as Packable
 from atdata._version import __version__ as __version__
+from atdata.adapters.ray import from_ray as from_ray
 from atdata.cli import main as main
 from atdata.codec.markers import Format as Format
 from atdata.codec.markers import Shape as Shape

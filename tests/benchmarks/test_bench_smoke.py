@@ -66,6 +66,18 @@ def test_figures_are_compared_with_kept_ones(kept: Path) -> None:
     assert printed.splitlines()[-1].startswith("S seq")
 
 
+def test_order_is_measured_and_lost_connections_lose_nothing(tmp_path: Path) -> None:
+    """Resuming, mixing and a server that cuts connections have figures and a part of the page."""
+    page = tmp_path / "page.md"
+    choice = ("--only", "S,M", "--modes", "mix,resume,http_cut", "--no-check", "--report", page)
+
+    printed = run_benchmarks("--systems", "atdata,no read-ahead", "--scale", "0.001", *choice)
+
+    assert "no sample was lost" in printed
+    for title in ("one connection in fifty", "How well samples", "after nine tenths"):
+        assert title in page.read_text()
+
+
 def test_systems_that_read_other_data_are_found_out(tmp_path: Path) -> None:
     """The check is no formality: a shard with other samples is noticed."""
     program = (
@@ -74,7 +86,7 @@ def test_systems_that_read_other_data_are_found_out(tmp_path: Path) -> None:
         "class Worker:\n"
         "    def __init__(self, n): self.n = n\n"
         "    def ask(self, **task): return [9, self.n]\n"
-        "files = bench_io.Files('', '', '')\n"
+        "files = bench_io.Files('', bench_io.Web(), bench_io.Web(), '')\n"
         "bench_io.check([cell], files, {'a': Worker(1), 'b': Worker(1)})\n"
         "bench_io.check([cell], files, {'a': Worker(1), 'b': Worker(2)})\n"
     )

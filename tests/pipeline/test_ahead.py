@@ -312,10 +312,11 @@ def test_ctrl_c_ends_the_thread() -> None:
     """An interrupt reaches a reader that waits, and leaves no thread."""
     with script(INTERRUPTED) as program:
         assert program.stdout is not None
+        assert program.stderr is not None
         assert program.stdout.readline() == "waiting\n"
         time.sleep(0.1)
         program.send_signal(signal.SIGINT)
-        out, err = program.communicate(timeout=10)
+        out, err = program.stdout.read(), program.stderr.read()
 
     assert err == ""
     assert out.split() == ["closed", "interrupted", "1"]

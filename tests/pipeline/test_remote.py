@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.dataset.places import Memory
 from tests.http_server import Fault, FileServer
 from tests.shard.archives import tar_of, write_shard
 from tests.sources.conftest import server as server  # a fixture
@@ -305,18 +306,21 @@ def test_a_shard_that_opens_late_finds_room(parts: Parts) -> None:
     assert source.most_of_first >= 3
 
 
-def test_shards_that_are_passed_over_take_no_room(parts: Parts) -> None:
-    """What was fetched of them is let go, and reading ahead goes on as before."""
+@pytest.mark.parametrize("have_come", [True, False])
+def test_shards_that_are_passed_over_take_no_room(parts: Parts, have_come: bool) -> None:
+    """What was fetched of them, or was on its way, is let go; reading ahead goes on as before."""
     source = copies(parts.shards["whole"], 14)
-    source.delay = 0.01
+    source.delay = 0.01 if have_come else 0.1
     n = 0
 
     for turn in read_shards(of(source), prefetch_bytes=8 * MIB):
         if turn.number < 10:
             turn.open()
-            time.sleep(0.015)
+            time.sleep(0.02)
+            source.under_way.clear()  # those that are cut do not return
             source.most_at_once = 0
             continue
+        source.delay = 0.02
         n += sum(map(len, turn.chunks()))  # type: ignore[arg-type]
 
     assert n == 4 * 36
@@ -332,6 +336,16 @@ def test_local_shards_need_no_thread(parts: Parts, tmp_path: Path) -> None:
     for turn in read_shards(of(source), prefetch_bytes=64 * MIB):
         for _ in turn.chunks():
             assert threading.active_count() == before
+
+
+def test_a_source_of_streams_alone_is_used_in_one_thread() -> None:
+    """It may hold them in memory, or be bound to a thread."""
+    source = Memory({"a": tar_of([("0.msgpack", b"0"), ("1.msgpack", b"1")])})
+    before = threading.active_count()
+
+    for turn in read_shards(of(source), prefetch_bytes=64 * MIB):
+        assert sum(map(len, turn.chunks())) == 2  # type: ignore[arg-type]
+        assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("kind", ["whole", "damaged", "spoiled", "foreign", "local", "refused"])
@@ -542,10 +556,11 @@ def test_leaving_leaves_no_thread_and_no_socket(
 
     with run(LEAVING, how, *urls) as program:
         assert program.stdout is not None
+        assert program.stderr is not None
         assert program.stdout.readline() == "reading True\n"
         if how == "interrupt":
             program.send_signal(signal.SIGINT)
-        out, err = program.communicate(timeout=20)
+        out, err = program.stdout.read(), program.stderr.read()
 
     assert (program.returncode, err) == (0, "")
     assert how == "exit" or out.splitlines()[-1] == "1 0"

@@ -199,6 +199,13 @@ def codec_of[T](sample_type: type[T]) -> SampleCodec[T]:
         raise _unreadable(error) from error
 
 
+class _Codecs(dict[tuple[Any, ...], Any]):
+    """Codecs of one class by type arguments; a class that is sent by value gets new ones."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Codecs, ()
+
+
 def _compiled[T](sample_type: type[T]) -> SampleCodec[T]:
     cls: Any = get_origin(sample_type) or sample_type
     arguments = get_args(sample_type)
@@ -206,7 +213,7 @@ def _compiled[T](sample_type: type[T]) -> SampleCodec[T]:
         return vars(cls)[_CACHE][arguments]  # type: ignore[no-any-return]
     codec = SampleCodec[T](Compiler().record(sample_type))
     if _CACHE not in vars(cls):
-        setattr(cls, _CACHE, {})  # on the class, so that both are forgotten together
+        setattr(cls, _CACHE, _Codecs())  # on the class, so that both are forgotten together
     vars(cls)[_CACHE][arguments] = codec
     return codec
 

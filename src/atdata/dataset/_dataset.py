@@ -27,8 +27,9 @@ from typing_extensions import deprecated
 from atdata._exceptions import SampleKeyError
 from atdata._protocols import DataSource
 from atdata.codec.compile import codec_of
-from atdata.dataset import _export, _jobs
+from atdata.dataset import _jobs
 from atdata.dataset._describe import braced, describe, shown
+from atdata.dataset._outward import Outward
 from atdata.lens import LensNetwork
 from atdata.pipeline.access import Positions, find_key, segments, survivors_at
 from atdata.pipeline.chain import Chain, Part, leaves, stored_as, with_options, with_stage
@@ -49,7 +50,7 @@ from atdata.sources.registry import source_of
 _VERIFY = ("auto", "proof", "damage", "off")
 
 
-class Dataset[T]:
+class Dataset[T](Outward[T]):
     """Samples of type `T` in shards: a description that reads nothing until it is asked to.
 
     `Dataset[T](source)` and `Dataset(source, sample_type=T)` mean the same; without a type,
@@ -712,121 +713,6 @@ class Dataset[T]:
 
     def __repr__(self) -> str:
         return f"Dataset[{getattr(self.sample_type, '__name__', self.sample_type)}]({shown(self)})"
-
-    # -- out of it
-
-    def to_dict(self, limit: int | None = None) -> dict[str, list[Any]]:
-        """All samples as columns of Python values.
-
-        Args:
-            limit: Take no more samples than this.
-
-        Examples:
-            >>> import atdata
-            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
-            >>> ds.to_dict(limit=2)
-            {'n': [0, 1]}
-        """
-        return _export.to_dict(self, limit)
-
-    def to_pandas(self, limit: int | None = None) -> Any:
-        """All samples as a `pandas.DataFrame`, one row each; arrays stay arrays.
-
-        Args:
-            limit: Take no more samples than this.
-
-        Examples:
-            >>> import atdata
-            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
-            >>> ds.to_pandas().n.sum().item()
-            6
-        """
-        return _export.to_pandas(self, limit)
-
-    def to_arrow(self, limit: int | None = None) -> Any:
-        """All samples as a `pyarrow.Table`.
-
-        Arrays of a declared shape become tensors of that shape, other arrays lists.
-
-        Args:
-            limit: Take no more samples than this.
-
-        Raises:
-            SchemaError: A field's values make no column.
-
-        Examples:
-            >>> import atdata
-            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
-            >>> ds.to_arrow().column("n").to_pylist()
-            [0, 1, 2, 3]
-        """
-        return _export.to_arrow(self, limit)
-
-    def to_parquet(
-        self,
-        path: str | Path,
-        sample_map: Callable[[T], Mapping[str, Any]] | None = None,
-        maxcount: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Write the samples to Parquet, a row group at a time: all of it or nothing.
-
-        Args:
-            path: The file; with `maxcount`, files are `{stem}-000000.parquet` and so on.
-            sample_map: Makes a row of each sample; by default its fields.
-            maxcount: Most rows in a file.
-            kwargs: Options of `pyarrow.parquet.ParquetWriter`.
-
-        Raises:
-            SchemaError: A field's values make no column.
-
-        Examples:
-            >>> import atdata
-            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
-            >>> ds.to_parquet(tmp / "e.parquet", sample_map=lambda s: {"square": s.n**2})
-            >>> import pyarrow.parquet
-            >>> pyarrow.parquet.read_table(tmp / "e.parquet").to_pydict()
-            {'square': [0, 1, 4, 9]}
-        """
-        _export.to_parquet(self, path, sample_map, maxcount, **kwargs)
-
-    def process_shards(
-        self,
-        fn: Callable[[list[T]], Any],
-        *,
-        shards: Sequence[str] | None = None,
-        checkpoint: str | Path | None = None,
-        on_shard_error: Callable[[str, Exception], object] | None = None,
-    ) -> dict[str, Any]:
-        """Call a function with each shard's samples, as a list.
-
-        Args:
-            fn: Gets the samples of one shard, after all that is done to them.
-            shards: Only these; an empty list means none.
-            checkpoint: A file that remembers what is done, with its results, which must be JSON
-                values then. A later call goes on from there. It is removed when all is done.
-            on_shard_error: Told of each shard that fails.
-
-        Returns:
-            The results by shard, in order, also of those that an earlier call did.
-
-        Raises:
-            PartialFailureError: Some shards failed; the others are done.
-
-        Examples:
-            >>> import atdata
-            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
-            >>> list(ds.process_shards(lambda samples: sum(s.n for s in samples)).values())
-            [6]
-        """
-        return _jobs.process_shards(
-            self.chain,
-            fn,
-            on_error=self._options["on_error"],
-            shards=shards,
-            checkpoint=checkpoint,
-            on_shard_error=on_shard_error,
-        )
 
     # -- for those who write adapters
 

@@ -1,8 +1,9 @@
 """Work on whole shards, and what is fetched beside them."""
 
-from collections.abc import Buffer, Callable, Sequence
+from collections.abc import Buffer, Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,10 +15,13 @@ from atdata._exceptions import (
     redacted,
     shard_name,
 )
+from atdata._lazy import require
 from atdata._logging import get_logger, log_operation
 from atdata._protocols import SupportsLocalPath
 from atdata.codec.compile import codec_of
-from atdata.pipeline.access import Segment, read_segment, segments
+from atdata.dataset._processes import in_processes
+from atdata.dataset._workers import Job, Outcome, ShardQueue, ShardTask
+from atdata.pipeline.access import segments
 from atdata.pipeline.chain import Chain, Part, leaves, through
 from atdata.pipeline.open import open_shard
 from atdata.pipeline.policy import Ledger, OnError
@@ -26,7 +30,11 @@ from atdata.shard.streamed import StreamedShard
 from atdata.transport import remote
 from atdata.transport.file import atomic_write
 
+type EngineName = Literal["processes", "ray"]
+"""Where `process_shards` works, other than in this process."""
+
 _METADATA_BYTES = 64 << 20
+_ENGINES = (None, "processes", "ray")
 
 
 def fetch_metadata(url: str) -> dict[str, Any]:
@@ -141,48 +149,102 @@ def process_shards(
     shards: Sequence[str] | None,
     checkpoint: str | Path | None,
     on_shard_error: Callable[[str, Exception], object] | None,
+    engine: EngineName | None = None,
+    workers: int | None = None,
+    retries: int | None = None,
 ) -> dict[str, Any]:
     """See `Dataset.process_shards`."""
+    _check_engine(engine, workers, retries)
     known = list(dict.fromkeys(s for part in leaves(chain) for s in part.source.list_shards()))
     wanted = known if shards is None else list(dict.fromkeys(shards))
     unknown = sorted(set(wanted) - set(known))
     if unknown:
         raise KeyError(f"Shard not found: {printable(shard_name(unknown[0]))}")
     saved = _Checkpoint(Path(checkpoint) if checkpoint is not None else None)
-    ledger = Ledger(on_error)
-    by_shard: dict[str, list[Segment]] = {}
-    if not set(wanted) <= saved.results.keys():
-        for segment in segments(chain, ledger, exact=False):
-            by_shard.setdefault(segment.shard_id, []).append(segment)
+    left = [shard_id for shard_id in wanted if shard_id not in saved.results]
     errors: dict[str, Exception] = {}
-    results: dict[str, Any] = {}
-    with log_operation("process_shards", total_shards=len(wanted)):
-        for shard_id in wanted:
-            if shard_id in saved.results:
-                results[shard_id] = saved.results[shard_id]
-                continue
-            shown = printable(shard_name(shard_id))
+    with (
+        log_operation("process_shards", total_shards=len(wanted)),
+        closing(_outcomes(_planned(chain, fn, on_error, left), engine, workers, retries)) as done,
+    ):
+        for task, result, error in done:
+            failure = error
             try:
-                result = fn(_samples(by_shard.get(shard_id, []), ledger))
-                saved.add(shard_id, result)
-            except Exception as error:  # one shard's failure is collected, not the end
-                get_logger().warning("shard %s failed: %s", shown, error)
-                errors[shard_id] = error
-                if on_shard_error is not None:
-                    on_shard_error(shard_id, error)
-            else:
-                results[shard_id] = result
+                if failure is None:
+                    saved.add(task.shard_id, result)
+            except Exception as unkept:
+                failure = unkept
+            shown = printable(shard_name(task.shard_id))
+            if failure is None:
                 get_logger().debug("shard %s is done", shown)
+                continue
+            if not isinstance(failure, Exception):
+                raise failure
+            # One shard's failure is collected, and not the end of the others.
+            get_logger().warning("shard %s failed: %s", shown, failure)
+            errors[task.shard_id] = failure
+            if on_shard_error is not None:
+                on_shard_error(task.shard_id, failure)
+    results = {shard_id: saved.results[shard_id] for shard_id in wanted if shard_id not in errors}
     if errors:
-        raise PartialFailureError(list(results), list(errors), errors, results)
+        in_order = {shard_id: errors[shard_id] for shard_id in wanted if shard_id in errors}
+        raise PartialFailureError(list(results), list(in_order), in_order, results)
     saved.done(wanted, known)
     return results
 
 
-def _samples(found: Sequence[Segment], ledger: Ledger) -> list[Any]:
-    return [
-        sample
-        for segment in found
-        for _, samples in read_segment(segment, ledger)
-        for sample in samples
-    ]
+def _check_engine(engine: object, workers: int | None, retries: int | None) -> None:
+    if engine not in _ENGINES:
+        raise ValueError(f"engine is {engine!r}; it must be None, 'processes' or 'ray'")
+    if workers is not None and engine is None:
+        raise ValueError("this process works alone: for workers, give engine='processes' or 'ray'")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}; at least one is needed")
+    if retries is not None and retries < 0:
+        raise ValueError(f"retries is {retries}; it must not be negative")
+
+
+def _planned(
+    chain: Chain, fn: Callable[[list[Any]], Any], on_error: OnError, shards: Sequence[str]
+) -> tuple[Job, list[ShardTask]]:
+    """What is to be done, and to which shards."""
+    parts: dict[int, tuple[int, Part]] = {}
+    pieces: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    for found in segments(chain, Ledger(on_error)) if shards else ():
+        number, _ = parts.setdefault(id(found.part), (len(parts), found.part))
+        facts = {"rows": found.rows, "count": found.count}
+        pieces.setdefault(found.shard_id, []).append((number, facts))
+    tasks = [ShardTask(shard_id, tuple(pieces.get(shard_id, ()))) for shard_id in shards]
+    used = tuple(part for _, part in parts.values())
+    limits = [part.max_errors for part in used if part.max_errors is not None]
+    return Job(fn, on_error, min(limits, default=None), used), tasks
+
+
+def _outcomes(
+    planned: tuple[Job, list[ShardTask]],
+    engine: EngineName | None,
+    workers: int | None,
+    retries: int | None,
+) -> Generator[Outcome]:
+    """The outcome of each shard, as soon as it is there."""
+    job, tasks = planned
+    queue = ShardQueue(tasks, retries)
+    if engine == "processes" and tasks:
+        yield from in_processes(job, queue, workers)
+    elif engine == "ray" and tasks:
+        # By name, as adapters stand above datasets; it loads Ray for those who ask for it.
+        yield from require("atdata.adapters.ray", extra="ray").on_ray(job, queue, workers)
+    else:
+        yield from _in_this_process(job, queue)
+
+
+def _in_this_process(job: Job, queue: ShardQueue) -> Generator[Outcome]:
+    while queue:
+        task = queue.take()
+        try:
+            result = job.run(task)
+        except Exception as error:
+            if not queue.again(task):
+                yield task, None, error
+        else:
+            yield task, result, None

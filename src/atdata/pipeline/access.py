@@ -21,7 +21,7 @@ from atdata.pipeline.plan import Plan
 from atdata.pipeline.policy import Ledger
 from atdata.pipeline.stages import Stage, Tagged, Window
 from atdata.shard.chunk import Verify
-from atdata.shard.mapped import MappedShard
+from atdata.shard.mapped import MAY_OPEN, MappedShard
 from atdata.shard.ranged import RangedShard
 from atdata.shard.streamed import StreamedShard
 
@@ -349,9 +349,9 @@ class Positions:
     def _reader(self, number: int) -> "RowReader":
         reader = self._readers.get(number)
         if reader is None:
-            if len(self._readers) >= _READERS:
-                self._readers.clear()
             reader = self._readers[number] = RowReader(self._segments[number])
+            while len(self._readers) > _READERS:  # those that were opened first go first
+                self._readers.pop(next(iter(self._readers)), None)
         return reader
 
     def __getstate__(self) -> dict[str, Any]:
@@ -376,7 +376,7 @@ class Positions:
 _FEW = 32
 """Fewer positions than this in a shard are read one by one."""
 
-_READERS = 64
+_READERS = max(64, MAY_OPEN // 4)
 """Open shards that are kept for reading single samples."""
 
 _LARGE = 64 << 10

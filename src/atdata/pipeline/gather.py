@@ -4,8 +4,9 @@ Shards are read by position through mappings, so nothing is buffered but what is
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from itertools import compress, groupby
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,11 @@ from atdata.shard.mapped import MAY_OPEN, MappedShard
 _OPEN = max(8, MAY_OPEN // 4)
 """Shards that are held open at once; each takes two file descriptors."""
 
-_ABSENT = object()
+_ROW_BITS = 40  # a shard has fewer rows than 2**40, and a dataset fewer segments than 2**23
+
+
+def _first(values: Sequence[Any]) -> Sequence[Any]:
+    return values[:1]
 
 
 class Gatherer:
@@ -52,28 +57,35 @@ class Gatherer:
             tags: One for each.
             keyed: Make the tags pairs of tag and key.
         """
-        n = len(tags)
-        placed: list[Any] = [_ABSENT] * n
-        keys: list[str] = [""] * (n if keyed else 0)
-        stages: list[tuple[Stage, ...]] = [()] * n
+        flat: list[Any] = []
+        wheres: list[Int64Array] = []
+        keys: list[str] = []
+        stages: list[tuple[tuple[Stage, ...], int]] = []
         for member, spots, rows in self._groups(places):
             kept, samples = member.samples(rows)
-            where = spots[kept].tolist()
-            for spot, sample in zip(where, samples, strict=True):
-                placed[spot] = sample
-            if member.segment.part.stages:
-                for spot in where:
-                    stages[spot] = member.segment.part.stages
+            flat += samples
+            wheres.append(spots[kept])
+            stages.append((member.segment.part.stages, len(samples)))
             if keyed:
-                for spot, row in zip(where, rows[kept].tolist(), strict=True):
-                    keys[spot] = member.shard.keys[row]
-        given = list(zip(tags, keys, strict=True)) if keyed else tags
-        there = [sample is not _ABSENT for sample in placed]
-        if not all(there):
-            placed, given = list(compress(placed, there)), list(compress(given, there))
-            stages = list(compress(stages, there))
+                wanted: list[int] = rows[kept].tolist()
+                keys += [member.shard.keys[row] for row in wanted]
+        if not flat:
+            return
+        # They were read as they lie, and are given in the order in which they were asked for.
+        where = np.concatenate(wheres)
+        by_spot = np.argsort(where)
+        order: list[int] = by_spot.tolist()
+        pick: Callable[[Any], Sequence[Any]] = itemgetter(*order) if len(order) > 1 else _first
+        given = tags if len(flat) == len(tags) else [tags[at] for at in where[by_spot].tolist()]
+        if keyed:
+            given = list(zip(given, pick(keys), strict=True))
+        placed = list(pick(flat))
+        if len({steps for steps, _ in stages}) == 1:
+            yield from through(stages[0][0], [(given, placed)])
+            return
+        of_each = pick([steps for steps, n in stages for _ in range(n)])
         first = 0
-        for steps, run in groupby(stages):
+        for steps, run in groupby(of_each):
             last = first + len(list(run))
             yield from through(steps, [(given[first:last], placed[first:last])])
             first = last
@@ -93,12 +105,12 @@ class Gatherer:
         return fields
 
     def _groups(self, places: Located) -> "Iterator[tuple[_Member, Int64Array, Int64Array]]":
-        """Each shard with the spots that it fills, and its rows for them."""
+        """Each shard with the spots that it fills, and its rows for them, as they lie there."""
         numbers, rows = places
-        by_number = np.argsort(numbers, kind="stable")
-        found, firsts = np.unique(numbers[by_number], return_index=True)
+        in_files = np.argsort((numbers << _ROW_BITS) | rows)
+        found, firsts = np.unique(numbers[in_files], return_index=True)
         for number, spots in zip(
-            found.tolist(), np.split(by_number, firsts[1:].tolist()), strict=True
+            found.tolist(), np.split(in_files, firsts[1:].tolist()), strict=True
         ):
             member = self._member(number)
             if member is not None:

@@ -63,8 +63,9 @@ class Layout:
         self._node: _Node | None = None
         self._sifts: list[_Sift] = []
         self._passing: _Sift | None = None
-        self._masks: list[NDArray[np.uint8] | None] = []
+        self._sifted: list[_Sifted | None] = []
         self._errors: list[AtdataError] = []
+        self._facts: dict[Shuffle | None, dict[str, Any]] = {}
         self._lock = RLock()
 
     @property
@@ -76,7 +77,7 @@ class Layout:
     def errors(self) -> list[AtdataError]:
         """What could not be read when shards were counted, or filters tried."""
         self._counted()
-        return self._errors
+        return self._errors + [error for sift in self._sifts for error in sift.errors]
 
     @property
     def segments(self) -> list[Segment]:
@@ -108,6 +109,13 @@ class Layout:
 
     def facts(self, shuffle: Shuffle | None) -> dict[str, Any]:
         """What is read and how: what has to be the same for a reading to be resumed."""
+        known = self._facts.get(shuffle)
+        if known is None:
+            self._facts.clear()
+            known = self._facts[shuffle] = self._new_facts(shuffle)
+        return dict(known)
+
+    def _new_facts(self, shuffle: Shuffle | None) -> dict[str, Any]:
         words: list[int] = []
         for segment in self.segments:
             rows = segment.rows
@@ -138,9 +146,9 @@ class Layout:
                 self._node = self._node_of(self.chain)
             return self._node
 
-    def _ledger(self) -> Ledger:
+    def _ledger(self, errors: list[AtdataError]) -> Ledger:
         """What cannot be read is an error at once, or told by each pass."""
-        return Ledger("raise" if self._on_error == "raise" else self._errors.append)
+        return Ledger("raise" if self._on_error == "raise" else errors.append)
 
     def _node_of(self, chain: Chain) -> _Node:
         return self._mixed(chain) if chain.is_mixed else self._flat(chain)
@@ -149,7 +157,7 @@ class Layout:
         """A chain without mixtures: all its segments are shuffled together."""
         repeats = 1 if chain.is_cut else chain.repeats
         once = chain if chain.is_cut else replace(chain, repeats=1)
-        found = segments(once, self._ledger(), counted=True)
+        found = segments(once, self._ledger(self._errors), counted=True)
         sizes = [len(segment) for segment in found]
         sift = self._sift(found) if _is_lossy(chain) else None
 
@@ -214,39 +222,55 @@ class Layout:
 
     def _sift(self, found: list[Segment]) -> "_Sift":
         number = len(self._sifts)
-        mask = self._masks[number] if number < len(self._masks) else None
-        sift = _Sift(found, self._ledger, mask)
+        known = self._sifted[number] if number < len(self._sifted) else None
+        sift = _Sift(found, self._ledger, known)
         self._sifts.append(sift)
         return sift
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the description, and what filters were found to leave."""
-        masks = [sift.packed() for sift in self._sifts] or self._masks
-        return {"chain": self.chain, "on_error": self._on_error, "masks": masks}
+        sifted = [sift.packed() for sift in self._sifts] or self._sifted
+        return {"chain": self.chain, "on_error": self._on_error, "sifted": sifted}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.chain, self._on_error = state["chain"], state["on_error"]
-        self._node, self._sifts, self._errors, self._lock = None, [], [], RLock()
+        self._node, self._sifts, self._errors, self._facts = None, [], [], {}
+        self._lock = RLock()
         self._passing = None
-        self._masks = state["masks"]
+        self._sifted = state["sifted"]
+
+
+type _Sifted = tuple[NDArray[np.uint8], list[AtdataError]]
+"""What a filter was found to leave, a bit a row, and what could not be read for it."""
 
 
 class _Sift:
-    """Which rows of some segments pass all their stages; found out when it is first asked."""
+    """Which rows of some segments pass all their stages; found out when it is first asked.
+
+    Args:
+        found: The segments.
+        ledger: Makes a ledger that adds what cannot be read to a list.
+        known: What was found out before.
+
+    Attributes:
+        errors: What could not be read.
+    """
 
     def __init__(
         self,
         found: Sequence[Segment],
-        ledger: Callable[[], Ledger],
-        packed: NDArray[np.uint8] | None,
+        ledger: Callable[[list[AtdataError]], Ledger],
+        known: "_Sifted | None",
     ) -> None:
         self._found = found
         self._ledger = ledger
         self._firsts: Int64Array = np.cumsum([0, *map(len, found)], dtype=np.int64)
         self._mask: NDArray[np.bool_] | None = None
+        self.errors: list[AtdataError] = []
         n = int(self._firsts[-1])
-        if packed is not None and len(packed) == -(-n // 8):
-            self._mask = np.unpackbits(packed, count=n).astype(np.bool_)
+        if known is not None and len(known[0]) == -(-n // 8):
+            self._mask = np.unpackbits(known[0], count=n).astype(np.bool_)
+            self.errors = list(known[1])
 
     @property
     def n(self) -> int:
@@ -258,14 +282,14 @@ class _Sift:
         kept: NDArray[np.bool_] = self._looked()[self._firsts[numbers] + rows]
         return kept
 
-    def packed(self) -> NDArray[np.uint8] | None:
-        """What is known, a bit a row."""
-        return None if self._mask is None else np.packbits(self._mask)
+    def packed(self) -> "_Sifted | None":
+        """What is known, for another process."""
+        return None if self._mask is None else (np.packbits(self._mask), self.errors)
 
     def _looked(self) -> NDArray[np.bool_]:
         if self._mask is None:
             mask = np.zeros(int(self._firsts[-1]), np.bool_)
-            ledger = self._ledger()
+            ledger = self._ledger(self.errors)
             for segment, first in zip(self._found, self._firsts.tolist(), strict=False):
                 rows = segment.rows
                 for kept, _ in read_segment(segment, ledger):
@@ -325,14 +349,22 @@ def _mixture(
     return Mixed(Schedule(first, later), members, mixture.stop)
 
 
-def _weights(chain: Chain) -> list[list[Any]]:
-    """From which position on a mixture has which weights, each set as a short number."""
+def _weights(chain: Chain, *, behind: bool = False) -> list[list[Any]]:
+    """From which position on a mixture has which weights, each set as a short number.
+
+    Args:
+        chain: What is read.
+        behind: Other stages drop some of it, so that positions are not those of its mixtures;
+            then all weights count from the start.
+    """
     found: list[list[Any]] = []
+    behind = behind or chain.is_cut
     if chain.mixture is not None:
         for at, weights in chain.mixture.weights:
-            found.append([at, f"{mix(*repr(weights).encode()) & 0xFFFFFFFF:08x}"])
+            number = mix(*repr((at, weights)).encode()) & 0xFFFFFFFF
+            found.append([0 if behind else at, f"{number:08x}"])
     for part in chain.parts:
-        found += _weights(part) if isinstance(part, Chain) else []
+        found += _weights(part, behind=behind) if isinstance(part, Chain) else []
     return found
 
 

@@ -36,7 +36,8 @@ def reading(chain: Chain) -> str:
         for part in chain.parts
     ]
     repeat = [f"repeat({chain.repeats})"] if chain.repeats != 1 else []
-    mixed = [f"mix({chain.mixture.stop})"] if chain.mixture is not None else []
+    mixture = chain.mixture
+    mixed = [] if mixture is None else [f"mix({mixture.stop}, {mixture.seed})"]
     inner = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
     return ".".join([inner, *mixed, *repeat, *map(_stage_name, chain.tail)])
 

@@ -14,6 +14,7 @@ from atdata._typing import Int64Array
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 _ROUNDS = 8
+_FEW = 1024  # so few are sorted by random numbers: all their permutations are equally likely
 _AT_ONCE = 8192  # so that the numbers of all steps stay in the cache nearest to the processor
 _HALF = np.uint64(32)
 
@@ -45,9 +46,10 @@ def mixed(numbers: Int64Array, *words: int) -> NDArray[np.uint64]:
 def permuted(positions: Int64Array, n: int, *words: int) -> Int64Array:
     """Where a permutation of `n` positions, chosen by the words, sends some of them.
 
-    A generalized Feistel network over a grid of `a` times `b` cells, of which at least `n` and
-    fewer than `n + a` exist; a number that lands in a cell beyond `n` goes on until it does not
-    (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002, methods 2 and 3).
+    Few positions are sorted by numbers drawn from the words. More go, each by itself, through a
+    generalized Feistel network over a grid of `a` times `b` cells, at least `n` and fewer than
+    `n + a`; a number that lands in a cell beyond `n` goes on until it does not (Black and
+    Rogaway, "Ciphers with Arbitrary Finite Domains", 2002, methods 2 and 3).
 
     Args:
         positions: Any of `0` to `n - 1`.
@@ -58,8 +60,9 @@ def permuted(positions: Int64Array, n: int, *words: int) -> Int64Array:
         >>> sorted(permuted(np.arange(5), 5, 7).tolist())
         [0, 1, 2, 3, 4]
     """
-    if n < 2:
-        return positions.astype(np.int64)
+    if n <= _FEW:
+        order = np.argsort(mixed(np.arange(n, dtype=np.int64), *words, n), kind="stable")
+        return order.astype(np.int64)[positions]
     rows = isqrt(n - 1) + 1
     columns = -(-n // rows)
     keys = [mix(*words, n, step) for step in range(_ROUNDS)]

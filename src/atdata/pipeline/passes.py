@@ -11,6 +11,7 @@ import numpy as np
 from atdata._exceptions import SourceError, StateError
 from atdata.pipeline.ahead import ahead
 from atdata.pipeline.chain import Chain, Origin, Part, leaves, ordered
+from atdata.pipeline.fetching import Fetching
 from atdata.pipeline.gather import Gatherer
 from atdata.pipeline.inorder import (
     Ended,
@@ -121,6 +122,7 @@ class Pass:
         self._plan: Plan | None = None
         self._share: Share | None = None
         self._own = 0
+        self._given = 0
         self._runs: _Runs | None = None
         self._done = False
         if self._origin is None:
@@ -165,11 +167,12 @@ class Pass:
         """What is left for all, what this reader had delivered of it, and this worker of it."""
         self._check_one(resumed)
         if resumed.sieved == self._sieved:
-            if len(resumed.delivered) != self._world.readers:
+            apart = not all(isinstance(came, int) for came in resumed.came)
+            if apart or len(resumed.came) != self._world.readers:
                 return left_of(plan.n, resumed.start, resumed.all_eras(words)), 0, 0
             before = tuple(Era(one, words) for one in resumed.eras)
             left = left_of(plan.n, resumed.start, before)
-            left.check(Era(resumed.delivered))
+            left.check(Era(resumed.came))
             return left, *self._continued(resumed)
         # Counted in all rows so far, and from here on in those that filters leave.
         of = (self._settings.shuffle, self._settings.epoch)
@@ -221,6 +224,7 @@ class Pass:
         for tags, samples in self._tagged(keyed=True):
             for (tag, key), sample in zip(tags, samples, strict=True):
                 self._own = tag + 1
+                self._given += 1
                 yield key, sample
         self._done = True
 
@@ -231,6 +235,7 @@ class Pass:
             if whole and len(batch) < self._settings.unit:
                 continue
             self._own = end
+            self._given += len(batch)
             yield batch
         self._done = True
 
@@ -258,7 +263,9 @@ class Pass:
                 self._layout, self._reader(), self._own, size, again=self._again, keyed=keyed
             )
             return in_processes(blocks, self._settings.workers, self.ledger)
-        return _gathered(self._gatherer(), self._reader(), self._own, self._step(), keyed=keyed)
+        reader, step = self._reader(), self._step()
+        fetching = self._fetching(reader, step)
+        return _gathered(self._gatherer(), reader, fetching, self._own, step=step, keyed=keyed)
 
     def _ended(self) -> Iterator[Ended]:
         """The batches, each behind the number after its last sample."""
@@ -274,9 +281,10 @@ class Pass:
             return batches_of_objects(tagged, size)
         if not self._in_order:
             self._report()
+            reader, step = self._reader(), self._step()
             return _gathered_batches(
-                self._gatherer(), self._reader(), self._own,
-                step=self._step(), size=size, kind=kind, in_turn=in_turn,
+                self._gatherer(), reader, self._fetching(reader, step), self._own,
+                step=step, size=size, kind=kind, in_turn=in_turn,
             )  # fmt: skip
         plain = kind is not None and all(isinstance(part, Part) for part in chain.parts)
         if kind is None or not plain:
@@ -324,6 +332,11 @@ class Pass:
     def _gatherer(self) -> Gatherer:
         return Gatherer(self._layout.segments, self.ledger, again=self._again)
 
+    def _fetching(self, reader: Reader, step: int) -> Fetching:
+        enabled = self._prefetch_bytes > 0
+        n = len(reader.share)
+        return Fetching(self._layout.segments, reader.places, n, step=step, enabled=enabled)
+
     def _reader(self) -> Reader:
         assert self._plan is not None
         return Reader(self._plan, self.share)
@@ -340,6 +353,11 @@ class Pass:
     @property
     def _is_done(self) -> bool:
         return self._done or (self._runs is not None and self._runs.done)
+
+    @property
+    def given(self) -> int:
+        """Samples that were handed out in this pass."""
+        return self._given if self._runs is None else self._runs.given
 
     def own(self) -> int:
         """Samples of this worker's share that were handed out."""
@@ -373,7 +391,7 @@ class Pass:
             delivered=share.delivered(own, done=self._is_done),
             sieved=self._sieved,
             start=share.left.start,
-            eras=tuple(era.delivered for era in share.left.eras),
+            eras=tuple(era.came for era in share.left.eras),
             worker=worker,
             skipped=tuple(self.ledger.skipped),
         )
@@ -391,18 +409,24 @@ class _Runs:
         self._before = before
         self._tags: Sequence[int] = ()
         self._samples: Iterator[Any] = iter(())
+        self._earlier = 0
         self.done = False
 
     def iterators(self) -> Iterator[Iterator[Any]]:
         """One iterator a run."""
         tagged, self._tagged = self._tagged, None
         for tags, samples in tagged or ():
-            self._before = self.reached()
+            self._before, self._earlier = self.reached(), self.given
             self._tags, self._samples = tags, iter(samples)
             yield self._samples
-        self._before = self.reached()
+        self._before, self._earlier = self.reached(), self.given
         self._tags, self._samples = (), iter(())
         self.done = True
+
+    @property
+    def given(self) -> int:
+        """How many samples were handed out."""
+        return self._earlier + len(self._tags) - length_hint(self._samples)
 
     def reached(self) -> int:
         """The number behind the last sample that was handed out."""
@@ -422,20 +446,29 @@ def _counted_from(first: int, found: Iterator[Tagged], *, keyed: bool) -> Iterat
 
 
 def _gathered(
-    gatherer: Gatherer, reader: Reader, start: int, step: int, *, keyed: bool
+    gatherer: Gatherer,
+    reader: Reader,
+    fetching: Fetching,
+    start: int,
+    *,
+    step: int,
+    keyed: bool,
 ) -> Iterator[Tagged]:
     """A share's samples from one of them on."""
     n = len(reader.share)
-    while start < n:
-        stop = min(start + step, n)
-        tags = range(start, stop)
-        yield from gatherer.samples(reader.places(start, stop), tags, keyed=keyed)
-        start = stop
+    with fetching:
+        while start < n:
+            fetching.go_on(start)
+            stop = min(start + step, n)
+            tags = range(start, stop)
+            yield from gatherer.samples(reader.places(start, stop), tags, keyed=keyed)
+            start = stop
 
 
 def _gathered_batches(
     gatherer: Gatherer,
     reader: Reader,
+    fetching: Fetching,
     start: int,
     *,
     step: int,
@@ -448,6 +481,7 @@ def _gathered_batches(
     Args:
         gatherer: Reads the samples.
         reader: Says where they are.
+        fetching: Has shards from elsewhere fetched before they are read.
         start: The first one.
         step: How many are read at once, a multiple of `size`.
         size: Samples in a batch.
@@ -459,32 +493,34 @@ def _gathered_batches(
     n = len(reader.share)
     held: list[Any] = []
     ends: list[int] = []
-    while start < n:
-        # A batch that lost a sample is filled up first; then whole batches go on.
-        stop = min(start + (size - len(held) if held else step), n)
-        places = reader.places(start, stop)
-        fields = gatherer.fields(places) if kind is not None and not held else None
-        if fields is not None and kind is not None:
-            for first in range(start, stop, size):
-                last = min(first + size, stop)
-                values = {
-                    name: all_[first - start : last - start] for name, all_ in fields.items()
-                }
-                yield last, SampleBatch.of_fields(kind, last - first, values)
+    with fetching:
+        while start < n:
+            fetching.go_on(start)
+            # A batch that lost a sample is filled up first; then whole batches go on.
+            stop = min(start + (size - len(held) if held else step), n)
+            places = reader.places(start, stop)
+            fields = gatherer.fields(places) if kind is not None and not held else None
+            if fields is not None and kind is not None:
+                for first in range(start, stop, size):
+                    last = min(first + size, stop)
+                    values = {
+                        name: all_[first - start : last - start] for name, all_ in fields.items()
+                    }
+                    yield last, SampleBatch.of_fields(kind, last - first, values)
+                start = stop
+                continue
+            tagged = gatherer.samples(places, range(start, stop), keyed=False)
             start = stop
-            continue
-        tagged = gatherer.samples(places, range(start, stop), keyed=False)
-        start = stop
-        if in_turn:
-            yield from _in_turn(tagged, size, n)
-            continue
-        for tags, samples in tagged:
-            held += samples
-            ends += [tag + 1 for tag in tags]
-        whole = len(held) - len(held) % size
-        for first in range(0, whole, size):
-            yield ends[first + size - 1], SampleBatch(held[first : first + size])
-        del held[:whole], ends[:whole]
+            if in_turn:
+                yield from _in_turn(tagged, size, n)
+                continue
+            for tags, samples in tagged:
+                held += samples
+                ends += [tag + 1 for tag in tags]
+            whole = len(held) - len(held) % size
+            for first in range(0, whole, size):
+                yield ends[first + size - 1], SampleBatch(held[first : first + size])
+            del held[:whole], ends[:whole]
     if held:
         yield ends[-1], SampleBatch(held)
 

@@ -126,7 +126,7 @@ class Repeated:
 
     def __init__(self, n: int, times: int, make: Callable[[int], Plan]) -> None:
         self._once = n
-        self.n = ENDLESS if n == ENDLESS and times else n * times
+        self.n = min(n * times, ENDLESS)
         self._make = make
         self._plans: OrderedDict[int, Plan] = OrderedDict()
 
@@ -162,7 +162,7 @@ class Joined:
         ends: list[int] = []
         for plan in plans:
             before = ends[-1] if ends else 0
-            ends.append(ENDLESS if ENDLESS in (before, plan.n) else before + plan.n)
+            ends.append(min(before + plan.n, ENDLESS))
         self._ends = np.array(ends, np.int64)
         self.n = ends[-1] if ends else 0
 
@@ -280,7 +280,7 @@ class Mixed:
         sizes = [one.n for one in members]
         if stop == "first":
             ends = [schedule.position_of(number, n) for number, n in enumerate(sizes)]
-            self.n = min(end for end in ends if end is not None)
+            self.n = min(ENDLESS, *(end for end in ends if end is not None))
             return
         for number, n in enumerate(sizes):
             if n == 0 and schedule.position_of(number, 0) is not None:
@@ -293,7 +293,8 @@ class Mixed:
                 schedule.position_of(number, n - 1) if n else None
                 for number, n in enumerate(sizes)
             ]
-            self.n = 1 + max((last for last in lasts if last is not None), default=-1)
+            last = max((last for last in lasts if last is not None), default=-1)
+            self.n = min(last + 1, ENDLESS)
 
     def locate(self, positions: Int64Array) -> Located:
         """Where the samples at some positions are."""

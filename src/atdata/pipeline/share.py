@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atdata._exceptions import StateError
 from atdata._typing import Int64Array
@@ -21,7 +22,7 @@ from atdata.pipeline.world import World
 _LAST = 1 << 62
 """No position beyond this is ever reached, so that sums of positions are 64-bit numbers."""
 
-_MOST_LOOSE = 1 << 27
+_MOST_LOOSE = 1 << 25
 """A state may not make anybody remember more positions than this."""
 
 type Tail = Literal["keep", "drop", "pad"]
@@ -32,22 +33,48 @@ them out; `"pad"` delivers them and, to the other readers, some samples a second
 """
 
 
+type Came = int | tuple[int, ...]
+"""How far a reader came: how many of its samples it had delivered.
+
+If its workers had not kept to their turns: how many it had delivered before them, how many a turn
+has, and how many each worker had delivered.
+"""
+
+
+def end_of(came: Came) -> int:
+    """The number behind the last sample that a reader had delivered."""
+    if isinstance(came, int):
+        return came
+    first, unit, *counts = came
+    end = first
+    for worker, count in enumerate(counts):
+        if count:
+            turn, within = divmod(count - 1, unit)
+            end = max(end, first + (turn * len(counts) + worker) * unit + within + 1)
+    return end
+
+
 @dataclass(frozen=True, slots=True)
 class Era:
     """A time in which the number of readers stayed the same.
 
     Attributes:
-        delivered: How many samples each reader had delivered at its end.
+        came: How far each reader had come at its end.
         words: What had chosen the readers' turns; none if they came in their order.
     """
 
-    delivered: tuple[int, ...]
+    came: tuple[Came, ...]
     words: tuple[int, ...] = ()
 
     @property
     def readers(self) -> int:
         """How many readers there were."""
-        return len(self.delivered)
+        return len(self.came)
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds the one that came furthest had begun."""
+        return max(map(end_of, self.came))
 
 
 def _turns(rounds: Int64Array, readers: int, words: tuple[int, ...]) -> Int64Array:
@@ -109,28 +136,23 @@ class Left:
         Raises:
             StateError: It is one.
         """
-        high = max(era.delivered)
-        if high > self.rounds(era.readers):
+        if era.rounds > self.rounds(era.readers):
             raise StateError(
-                f"{era.readers} readers cannot have delivered {high} samples each "
+                f"{era.readers} readers cannot have delivered {era.rounds} samples each "
                 f"of the {len(self)} that there were"
             )
 
     def after(self, era: Era) -> "Left":
-        """What is left after an era more."""
+        """What is left after an era more.
+
+        Raises:
+            StateError: More was delivered than there was, or too much is left between.
+        """
         self.check(era)
-        readers, length, high = era.readers, len(self), max(era.delivered)
-        if sum(high - one for one in era.delivered) > _MOST_LOOSE:
-            raise StateError(f"readers are out of step by more than {_MOST_LOOSE:,} samples")
-        behind = high - np.asarray(era.delivered, np.int64)
-        # Each reader that came less far, once for each round that it misses, and those rounds.
-        reader = np.repeat(np.arange(readers, dtype=np.int64), behind)
-        rounds = high - 1 - np.arange(len(reader), dtype=np.int64)
-        rounds += np.repeat(np.cumsum(behind) - behind, behind)
-        numbers = rounds * readers + (reader - _turns(rounds, readers, era.words)) % readers
-        numbers.sort()
+        length = len(self)
+        numbers = _missed(era)
         numbers = numbers[numbers < length]
-        stop = min(high * readers, length)
+        stop = min(era.rounds * era.readers, length)
         n_loose = len(self.loose)
         if stop < n_loose:
             loose = np.concatenate([self.positions(numbers), self.loose[stop:]])
@@ -144,6 +166,33 @@ class Left:
             # would have begun without the loose positions.
             return Left(self.n, tail, loose, (era,), self.tail - n_loose)
         return Left(self.n, tail, loose, (*self.eras, era), self.start)
+
+
+def _missed(era: Era) -> Int64Array:
+    """What readers had not delivered of the rounds that one of them had begun, rising."""
+    high, readers = era.rounds, era.readers
+    firsts = [came if isinstance(came, int) else came[0] for came in era.came]
+    if sum(high - first for first in firsts) > _MOST_LOOSE:
+        raise StateError(f"readers are out of step by more than {_MOST_LOOSE:,} samples")
+    found: list[Int64Array] = []
+    for reader, (first, came) in enumerate(zip(firsts, era.came, strict=True)):
+        if first < high:
+            rounds = np.arange(first, high, dtype=np.int64)
+            rounds = rounds if isinstance(came, int) else rounds[_missed_turns(rounds, came)]
+            places = (reader - _turns(rounds, readers, era.words)) % readers
+            found.append(rounds * readers + places)
+    numbers = np.concatenate(found) if found else np.zeros(0, np.int64)
+    numbers.sort()
+    return numbers
+
+
+def _missed_turns(rounds: Int64Array, came: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which of a reader's samples its workers had not delivered."""
+    first, unit, *counts = came
+    turns, within = np.divmod(rounds - first, unit)
+    turns, worker = np.divmod(turns, len(counts))
+    missed: NDArray[np.bool_] = turns * unit + within >= np.array(counts, np.int64)[worker]
+    return missed
 
 
 def left_of(n: int, start: int, eras: Sequence[Era]) -> Left:
@@ -202,7 +251,13 @@ class Share:
         n, readers = len(self.left), self.world.readers
         if n == ENDLESS:
             return 0
-        return n % readers if self.tail == "drop" else 0
+        rounds, rest = divmod(n, readers)
+        longer = {"keep": rest, "drop": 0, "pad": readers if rest else 0}[self.tail]
+        missed = rest if self.tail == "drop" else 0
+        if self.whole:
+            missed += longer * (max(0, rounds + 1 - self.first) % self.unit)
+            missed += (readers - longer) * (max(0, rounds - self.first) % self.unit)
+        return missed
 
     @property
     def repeated(self) -> int:
@@ -265,19 +320,18 @@ class Share:
         return self.first + ((unit - 1) * world.workers + world.worker + 1) * self.unit
 
 
-def merged(counts: Sequence[int], unit: int) -> int | None:
-    """What a reader's workers have delivered together, from what each of them has.
+def merged(first: int, unit: int, counts: Sequence[int]) -> Came:
+    """How far a reader came, from what each of its workers has delivered.
 
-    Returns:
-        The number of samples; None where a worker is ahead of its turn, or behind it.
+    Args:
+        first: How many samples the reader had delivered before.
+        unit: Samples in a turn.
+        counts: What each worker has delivered since.
     """
-    total = sum(counts)
     workers = len(counts)
-    units, rest = divmod(total, unit)
-    for worker, count in enumerate(counts):
-        wanted = units // workers * unit
-        turn = units % workers
-        wanted += unit if worker < turn else rest if worker == turn else 0
-        if count != wanted:
-            return None
-    return total
+    turns = min(counts) // unit  # that all of them have had
+    first += turns * workers * unit
+    rest = [count - turns * unit for count in counts]
+    came = (first, unit, *rest)
+    end = end_of(came)
+    return end if end == first + sum(rest) else came

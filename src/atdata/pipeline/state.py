@@ -12,18 +12,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from atdata._exceptions import StateError, printable
 from atdata.model.shard import SkippedSample
-from atdata.pipeline.share import Era, merged
+from atdata.pipeline.share import Came, Era, end_of, merged
 
 VERSION = 1
 
 _LARGEST = 1 << 62
-_MOST_READERS = 1 << 20
+_MOST_READERS = 1 << 17
 
 type _Fact = str | int | list[tuple[int, str]] | None
 
@@ -41,7 +41,7 @@ class State(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
         delivered: How many samples it had delivered since readers changed last.
         sieved: Whether positions count only what filters leave.
         start: The position from which on the eras count.
-        eras: How many samples each reader had delivered, for each time that readers changed.
+        eras: How far each reader had come, for each time that readers changed.
         worker: For one of several workers of a reader: its number, how many there were, samples
             in a turn, how many the reader had delivered before, and how many this worker has.
         skipped: What was left out.
@@ -54,7 +54,7 @@ class State(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     delivered: int
     sieved: bool = False
     start: int = 0
-    eras: tuple[tuple[int, ...], ...] = ()
+    eras: tuple[tuple[Came, ...], ...] = ()
     worker: tuple[int, int, int, int, int] | None = None
     skipped: tuple[SkippedSample, ...] = ()
 
@@ -91,12 +91,18 @@ def read_state(value: Any) -> State:
 def _holds(state: State) -> bool:
     """Whether the numbers of a state can be those of a reading."""
     reader, readers = state.reader
-    eras = [one for era in state.eras for one in era]
-    numbers = [state.epoch, reader, readers, state.delivered, state.start, *eras]
-    numbers += state.worker or ()
+    eras = [came for era in state.eras for came in era]
+    numbers = [state.epoch, reader, readers, state.delivered, state.start]
+    for came in (state.worker or (), *eras):
+        numbers += (came,) if isinstance(came, int) else came
     if not (min(numbers) >= 0 and max(numbers) <= _LARGEST and reader < readers <= _MOST_READERS):
         return False
-    if not all(state.eras) or not isinstance(state.data.get("weights", []), list):
+    turns = [came for came in eras if not isinstance(came, int)]
+    if not all(0 < len(era) <= _MOST_READERS for era in state.eras):
+        return False
+    if any(len(came) < 3 or came[1] < 1 for came in turns):
+        return False
+    if not isinstance(state.data.get("weights", []), list):
         return False
     if state.worker is None:
         return True
@@ -104,6 +110,21 @@ def _holds(state: State) -> bool:
     units, rest = divmod(own, max(unit, 1))
     ahead = (units if rest else max(0, units - 1)) * workers * unit
     return unit > 0 and worker < workers and state.delivered >= first + ahead + rest
+
+
+def read_states(value: Any) -> list[State]:
+    """The states in one state, or in a list of them.
+
+    Raises:
+        StateError: It is neither.
+    """
+    if isinstance(value, Mapping):
+        return [read_state(cast("Mapping[str, Any]", value))]
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        found: Sequence[Any] = value
+        if all(isinstance(one, Mapping) for one in found):
+            return [read_state(one) for one in found]
+    raise StateError(f"a state is a dictionary, or a list of them, not {type(value).__name__}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +135,8 @@ class Stopped:
         epoch: The epoch that was read.
         sieved: Whether positions count only what filters leave.
         start: The position from which on the eras count.
-        eras: How many samples each reader had delivered when readers changed before.
-        delivered: How many each of the last readers had delivered since.
+        eras: How far each reader had come when readers changed before.
+        came: How far each of the last readers had come since.
         one: The state that stands for all, if only one was given.
         skipped: What was left out.
     """
@@ -123,14 +144,24 @@ class Stopped:
     epoch: int
     sieved: bool
     start: int
-    eras: tuple[tuple[int, ...], ...]
-    delivered: tuple[int, ...]
+    eras: tuple[tuple[Came, ...], ...]
+    came: tuple[Came, ...]
     one: State | None
     skipped: tuple[SkippedSample, ...]
 
+    @property
+    def delivered(self) -> tuple[int, ...]:
+        """How many samples each of the last readers had delivered, if none is missing between."""
+        return tuple(map(end_of, self.came))
+
+    @property
+    def reach(self) -> int:
+        """No position from this one on was delivered."""
+        return self.start + sum(Era(one).rounds * len(one) for one in (*self.eras, self.came))
+
     def all_eras(self, words: tuple[int, ...]) -> tuple[Era, ...]:
         """All eras, the last readers' included."""
-        eras = (*self.eras, self.delivered) if any(self.delivered) else self.eras
+        eras = (*self.eras, self.came) if any(self.delivered) else self.eras
         return tuple(Era(one, words) for one in eras)
 
 
@@ -159,9 +190,14 @@ def stopped(states: Sequence[State]) -> Stopped:
     skipped = tuple(dict.fromkeys(entry for one in states for entry in one.skipped))
     if len(by_reader) == 1:
         (count,) = counts.values()
-        delivered = (count,) * readers
+        if readers > 1 and not isinstance(count, int):
+            raise StateError(
+                "the workers of a reader did not keep to their turns\n"
+                "  Give the states of all readers, and of all their workers."
+            )
+        came = (count,) * readers
     elif len(by_reader) == readers:
-        delivered = tuple(counts[reader] for reader in range(readers))
+        came = tuple(counts[reader] for reader in range(readers))
     else:
         missing = sorted(set(range(readers)) - set(by_reader))
         raise StateError(
@@ -170,7 +206,7 @@ def stopped(states: Sequence[State]) -> Stopped:
             "  Give the states of all readers, or one that stands for all if they are in step."
         )
     alone = first if len(states) == 1 else None
-    return Stopped(first.epoch, first.sieved, first.start, first.eras, delivered, alone, skipped)
+    return Stopped(first.epoch, first.sieved, first.start, first.eras, came, alone, skipped)
 
 
 def _same_run(first: State, other: State) -> None:
@@ -183,8 +219,8 @@ def _same_run(first: State, other: State) -> None:
         raise StateError("the states are of different runs", {"readers": counts})
 
 
-def _of_reader(states: Sequence[State]) -> int:
-    """How many samples one reader had delivered, with all its workers."""
+def _of_reader(states: Sequence[State]) -> Came:
+    """How far one reader had come, with all its workers."""
     workers = [one.worker for one in states]
     if workers == [None]:
         return states[0].delivered
@@ -196,14 +232,9 @@ def _of_reader(states: Sequence[State]) -> int:
         raise StateError("the states are of different runs")
     if sorted(one[0] for one in found) != list(range(n)):
         raise StateError(f"states of {len(found)} of {n} workers of a reader were given")
-    total = merged([one[4] for one in sorted(found)], unit)
-    if total is None:
-        counts = ", ".join(str(one[4]) for one in sorted(found))
-        raise StateError(
-            f"the workers of a reader did not deliver in turn: {counts} samples, {unit} a turn"
-        )
+    came = merged(before, unit, [one[4] for one in sorted(found)])
     # A worker that has come to the end says so; the reader has when all of its workers have.
-    return max(before + total, min(one.delivered for one in states))
+    return max(came, min(one.delivered for one in states)) if isinstance(came, int) else came
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -13,7 +13,7 @@ from atdata.pipeline.passes import Pass, Settings
 from atdata.pipeline.plan import ENDLESS, Shuffle
 from atdata.pipeline.quality import ShuffleQuality, quality_of
 from atdata.pipeline.share import Tail
-from atdata.pipeline.state import Stopped, differences, read_state, stopped
+from atdata.pipeline.state import Stopped, differences, read_states, stopped
 from atdata.pipeline.world import World, detect, in_loader, loader_worker
 
 
@@ -24,7 +24,8 @@ class StreamStats:
     Attributes:
         delivered: Samples that this reader has been given so far.
         skipped: Samples, blocks or shards left out because they cannot be read.
-        dropped: Samples at the epoch's end that no reader gets, so that all get equally many.
+        dropped: Samples at the epoch's end that no reader gets, so that all get equally many, or
+            so that no batch is short.
         repeated: Samples at the epoch's end that some reader gets although another has had them.
     """
 
@@ -55,6 +56,8 @@ class Reading(TypedDict, total=False):
     world: World | None
     tail: Tail
     drop_last: bool
+    prefetch_bytes: int | None
+    workers: int
 
 
 class SampleStream[S]:
@@ -117,8 +120,8 @@ class SampleStream[S]:
         return cast("Iterator[tuple[str, S]]", self._begin().items())
 
     def _begin(self) -> "Pass":
-        resumed, self._stopped = self._stopped, None
-        current = self._pass = self._made(resumed)
+        current = self._pass = self._made(self._stopped)
+        self._stopped = None  # not before: a state that is refused has to be refused again
         share = current.share
         if share.world.readers > 1 and share.tail != "keep":
             get_logger().info(
@@ -219,8 +222,7 @@ class SampleStream[S]:
             StateError: It is of other data, or of another reading of it; the error shows what
                 differs.
         """
-        given = [state] if isinstance(state, Mapping) else list(state)
-        states = [read_state(one) for one in given]
+        states = read_states(state)
         found = stopped(states)
         settings, shuffle = self._settings, self._settings.shuffle
         if shuffle is not None and not settings.seeded:
@@ -268,7 +270,7 @@ class SampleStream[S]:
         if self._pass is None:
             return StreamStats()
         share, ledger = self._pass.share, self._pass.ledger
-        return StreamStats(self._pass.own(), ledger.n_skipped, share.left_out, share.repeated)
+        return StreamStats(self._pass.given, ledger.n_skipped, share.left_out, share.repeated)
 
     @property
     def skipped(self) -> list[SkippedSample]:
@@ -302,4 +304,4 @@ class SampleStream[S]:
         size = "" if self.batch_size is None else f", batch_size={self.batch_size}"
         world = self._world()
         place = "" if world.readers * world.workers == 1 else f", {world}"
-        return f"SampleStream({self._label}, epoch={self.epoch}{size}{place})"
+        return f"{type(self).__name__}({self._label}, epoch={self.epoch}{size}{place})"

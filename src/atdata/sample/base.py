@@ -60,7 +60,11 @@ def unpack[T](sample_type: type[T], data: Buffer, *, copy: bool = True) -> T:
     return codec_of(sample_type).decode(data, copy=copy)
 
 
-class PackableSample(ABC):  # noqa: B024 - it is a base class and a register, with nothing to fill in
+MARK = "__atdata_packable__"
+"""What `@packable` leaves on a class."""
+
+
+class PackableSample(ABC):  # noqa: B024 - it is a base class, with nothing to fill in
     """The base of sample types, for those who prefer a base class to `@packable`.
 
     Decorate the class with `@dataclass`. Classes made by `@packable` are subclasses in the eyes of
@@ -77,6 +81,11 @@ class PackableSample(ABC):  # noqa: B024 - it is a base class and a register, wi
     """
 
     __slots__ = ()
+
+    @classmethod
+    def __subclasshook__(cls, other: type[Any]) -> Any:
+        """Classes made by `@packable` say so themselves, also after they were sent by value."""
+        return True if cls is PackableSample and hasattr(other, MARK) else NotImplemented
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

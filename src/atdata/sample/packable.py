@@ -7,7 +7,7 @@ from typing import Any, dataclass_transform, overload
 
 from atdata._type_utils import own_annotations
 from atdata.codec.compile import check_annotations
-from atdata.sample.base import METHODS, PackableSample, give_dunders, refuse_reserved
+from atdata.sample.base import MARK, METHODS, PackableSample, give_dunders, refuse_reserved
 
 
 @overload
@@ -78,7 +78,7 @@ def _make[T](cls: type[T], options: dict[str, bool]) -> type[T]:
     for name in (*METHODS, "_ensure_good"):
         if name not in vars(made):
             setattr(made, name, vars(PackableSample)[name])
-    PackableSample.register(made)
+    setattr(made, MARK, True)
     check_annotations(made)
     return made
 

@@ -1,5 +1,6 @@
 """Shards elsewhere that give parts of themselves: the index first, then blocks when needed."""
 
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -85,18 +86,26 @@ class RangedShard:
         data = _read(self._source, self.shard_id, int(at[first]), int(at[stop] - at[first]))
         return np.frombuffer(data, np.uint8).copy()
 
-    def chunks(self, *, start: int = 0, verify: Verify = "auto", n_bytes: int = _READ) -> Reading:
+    def chunks(
+        self,
+        *,
+        start: int = 0,
+        stop: int = sys.maxsize,
+        verify: Verify = "auto",
+        n_bytes: int = _READ,
+    ) -> Reading:
         """Read samples in order, some blocks a request, each checked before it is handed on.
 
         Args:
             start: Row to begin with.
+            stop: Row to end before.
             verify: Which digests to check.
             n_bytes: How much to ask for at once; one block at least.
         """
-        block, last = self.blocks_of(start, len(self))
+        block, last = self.blocks_of(start, stop)
         while block < last:
             fetched = self.fetch(block, self.reach(block, last, n_bytes), verify)
-            yield from self.handed(fetched, start, len(self))
+            yield from self.handed(fetched, start, stop)
             block = fetched.stop
 
     def blocks_of(self, start: int, stop: int) -> tuple[int, int]:

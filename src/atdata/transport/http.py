@@ -465,11 +465,12 @@ class _Body(io.RawIOBase):
     def readall(self) -> bytes:
         if self.closed:
             raise ValueError("read of a closed stream")
-        pieces = [self._rest]
+        whole = io.BytesIO(self._rest)  # pieces and their whole would take twice the memory
+        whole.seek(0, io.SEEK_END)
         while piece := self._next():
-            pieces.append(piece)
+            whole.write(piece)
         self._rest = memoryview(b"")
-        return b"".join(pieces)
+        return whole.getvalue()
 
     def close(self) -> None:
         answer, self._answer = self._answer, None

@@ -92,7 +92,7 @@ def retry_after(value: str, *, now: datetime) -> float | None:
         return float(text[:12])
     try:
         when = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())

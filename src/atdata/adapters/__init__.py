@@ -1,0 +1,1 @@
+"""Datasets for other libraries: torch, JAX and Grain, Ray; each in a file of its own."""
