@@ -6,8 +6,10 @@ import random
 import time
 import tracemalloc
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,6 +136,33 @@ def test_a_long_chain_of_stages_has_a_short_name() -> None:
     assert len(json.dumps(state)) < 1000
     with pytest.raises(StateError, match="reads"):
         shuffled(ds.map(moved)).load_state_dict(state)
+
+
+def test_integers_of_numpy_are_integers() -> None:
+    """Seeds and epochs are often drawn, and sizes worked out."""
+    n = np.int64
+
+    def opened(one: Callable[[int], Any]) -> Stream:
+        ds = atdata.mix({dataset(SIZES): one(2), dataset((5, 5), 100): one(1)}, seed=one(3))
+        ds = ds.reweight([one(1), one(2)], at=one(6)).take(one(20)).repeat(one(2))
+        shuffle: Any = {"seed": one(4), "buffer_shards": one(2), "epoch": one(5)}
+        return ds.shuffled(
+            batch_size=one(2), world=World(one(0), one(2), one(0), one(2)), **shuffle
+        )
+
+    drawn, plain = opened(n), opened(int)
+    plain.load_state_dict(after(drawn, 2))
+
+    assert json.dumps(opened(n).state_dict()) == json.dumps(opened(int).state_dict())
+    assert [b.n.tolist() for b in plain] == [b.n.tolist() for b in list(opened(n))[2:]]
+
+
+def test_equal_weights_are_the_same_weights() -> None:
+    """Whole numbers, fractions of one, or any other unit."""
+    state = after(mixture("plain", weights=[1, 3], at=2), 9)
+
+    for weights in ([2, 6], [0.25, 0.75], [Fraction(1, 4), Fraction(3, 4)]):
+        mixture("plain", weights=weights, at=2).load_state_dict(state)
 
 
 # -- when it is asked for
@@ -435,6 +464,24 @@ def test_weights_may_change_where_nobody_has_come(stages: str, n: int, *, then: 
             assert at < n or stages in {"filtered", "skipped"}
         else:
             assert found == numbers(now)
+
+
+def test_weights_count_as_far_as_any_reader_has_come() -> None:
+    """Also one that had been far ahead when the readers changed."""
+    ds = atdata.mix(MIXED, stop="all")
+    first = Team(ds, Order(), Crew(2))
+    delivered = [sample for _ in range(6) for sample in first.readers[0].next() or ()]
+    second = Team(ds, Order(), Crew(3), first.states())
+    delivered += [sample for some in second.step() for sample in some or ()]
+    states = second.states()
+
+    for at in (1, 6, 10):
+        with pytest.raises(StateError, match="weights"):
+            Team(ds.reweight([1, 3], at=at), Order(), Crew(), states)
+    later = ds.reweight([1, 3], at=12)
+    delivered += Team(later, Order(), Crew(), states).all()
+
+    assert sorted(numbers(delivered)) == sorted(numbers(later))
 
 
 def test_states_that_do_not_belong_together_are_refused() -> None:

@@ -1,14 +1,16 @@
 """Datasets of any shape, and teams of readers that read one together, stop, and go on."""
 
+import atexit
 import json
 import pickle
+import shutil
 import tarfile
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,8 @@ from atdata.pipeline.world import World
 
 type State = dict[str, Any]
 
-_FOLDER = TemporaryDirectory(prefix="atdata-teams-")
+FOLDER = Path(tempfile.mkdtemp(prefix="atdata-teams-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
 @atdata.packable
@@ -41,7 +44,7 @@ def item(n: int) -> Item:
 @cache
 def shard(first: int, size: int) -> Path:
     """A shard of some samples; an empty one is an archive without members."""
-    path = Path(_FOLDER.name) / f"{first}-{size}.tar"
+    path = FOLDER / f"{first}-{size}.tar"
     if size:
         atdata.write_samples([item(first + i) for i in range(size)], path)
     else:
@@ -199,10 +202,13 @@ class Order:
     tail: str = "keep"
     drop_last: bool = False
 
-    def stream(self, ds: Dataset[Any], world: World, unit: int | None) -> SampleStream[Any]:
+    def stream(
+        self, ds: Dataset[Any], world: World, unit: int | None, ahead: int | None = None
+    ) -> SampleStream[Any]:
         """A stream of it."""
         reading: dict[str, Any] = {
             "epoch": self.epoch, "world": world, "tail": self.tail, "drop_last": self.drop_last,
+            "prefetch_bytes": ahead,
         }  # fmt: skip
         if self.shuffle == "none":
             return ds.ordered(unit, **reading)  # type: ignore[call-overload,no-any-return]
@@ -230,11 +236,13 @@ class Crew:
         readers: How many.
         workers: Loader workers of each; 0 for none.
         unit: The batch size; None for single samples.
+        ahead: How many bytes are read ahead; None for what a stream does by itself.
     """
 
     readers: int = 1
     workers: int = 0
     unit: int | None = None
+    ahead: int | None = None
 
     def worlds(self) -> list[list[World]]:
         """The place of each worker of each reader."""
@@ -308,7 +316,7 @@ class Team:
         self.readers: list[Reader] = []
         flat = [state for some in states for state in some]
         for reader, worlds in enumerate(crew.worlds()):
-            streams = [order.stream(ds, world, crew.unit) for world in worlds]
+            streams = [order.stream(ds, world, crew.unit, crew.ahead) for world in worlds]
             for worker, stream in enumerate(streams):
                 if states:
                     stream.load_state_dict(states[reader][worker] if own else flat)

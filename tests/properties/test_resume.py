@@ -114,21 +114,47 @@ def turns(states: Sequence[Sequence[State]], crew: Crew) -> list[int]:
 def test_one_state_stands_for_all_in_step(
     description: Description | Mixture, order: Order, crew: Crew, later: Crew, data: st.DataObject
 ) -> None:
-    """Readers without workers that stop in step go on from the state of any one of them."""
-    crew = replace(crew, workers=0)
+    """Readers that stop in step go on from the states of any one of them and its workers."""
     wanted = unbroken(description, order)
     ds = description.open()
     team = Team(ds, order, crew)
     steps = data.draw(st.integers(0, len(wanted) // crew.readers // (crew.unit or 1) + 3), "steps")
     delivered = [s for _ in range(steps) for some in team.step() for s in some or ()]
 
-    one = data.draw(st.sampled_from([state for (state,) in team.states()]), "state")
-    team = Team(ds, order, later, [[one]])
+    one = data.draw(st.sampled_from(team.states()), "state")
+    team = Team(ds, order, later, [one])
     lengths = team.lengths()
     delivered += team.all()
 
     assert counted(delivered) == counted(wanted)
     assert team.given() == lengths
+
+
+@settings(max_examples=max(10, EXAMPLES // 2))
+@given(DATASETS, ORDERS, st.data())
+def test_what_was_read_ahead_counts_as_not_delivered(
+    description: Description | Mixture, order: Order, data: st.DataObject
+) -> None:
+    """Any depth of reading ahead, another one after each stop: nothing is lost or comes twice."""
+    wanted = unbroken(description, order)
+    ds = description.open()
+    crews = st.builds(
+        Crew,
+        readers=st.integers(1, 2),
+        workers=st.sampled_from([0, 2]),
+        unit=st.sampled_from([None, 1, 4]),
+        ahead=st.sampled_from([None, 0, 1, 200, 1 << 20]),
+    )
+    states: Sequence[Sequence[State]] = ()
+    delivered: list[Item] = []
+
+    for crew in data.draw(st.lists(crews, min_size=1, max_size=2), "crews"):
+        team = Team(ds, order, crew, states)
+        delivered += run_until_stopped(team, crew, len(wanted), data)
+        states = team.states()
+    delivered += Team(ds, order, data.draw(crews, "last"), states).all()
+
+    assert counted(delivered) == counted(wanted)
 
 
 @given(DATASETS, ORDERS, CREWS)

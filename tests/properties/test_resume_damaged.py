@@ -4,7 +4,6 @@ import pickle
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from tests.dataset.places import foreign_tar
 from tests.properties.teams import (
     CREWS,
+    FOLDER,
     ORDERS,
     Crew,
     Item,
@@ -30,8 +30,6 @@ from tests.properties.teams import (
 import atdata
 from atdata import Dataset, StateError, TooManyErrorsError, World
 
-_FOLDER = TemporaryDirectory(prefix="atdata-damaged-")
-
 
 @atdata.packable
 class Misfit:
@@ -47,7 +45,7 @@ FATES = ["good", "misfits", "all misfit", "flipped", "cut", "no tar"]
 @cache
 def shard(first: int, fate: str) -> Path:
     """Nine samples, of which some or all cannot be read."""
-    path = Path(_FOLDER.name) / f"{first}-{fate}.tar".replace(" ", "-")
+    path = FOLDER / f"{first}-{fate}.tar".replace(" ", "-")
     good = [item(first + i) for i in range(9)]
     if fate in {"misfits", "all misfit"}:
         step = 3 if fate == "misfits" else 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import index
 from threading import RLock
 from typing import Any
 
@@ -27,7 +28,7 @@ from atdata.pipeline.plan import (
     Windows,
 )
 from atdata.pipeline.policy import Ledger, OnError
-from atdata.pipeline.schedule import Schedule
+from atdata.pipeline.schedule import Schedule, whole_weights
 from atdata.pipeline.stages import Stage, Window
 
 _LONGEST_READING = 240
@@ -361,8 +362,8 @@ def _weights(chain: Chain, *, behind: bool = False) -> list[list[Any]]:
     behind = behind or chain.is_cut
     if chain.mixture is not None:
         for at, weights in chain.mixture.weights:
-            number = mix(*repr((at, weights)).encode()) & 0xFFFFFFFF
-            found.append([0 if behind else at, f"{number:08x}"])
+            number = mix(at, *whole_weights(weights)) & 0xFFFFFFFF
+            found.append([0 if behind else index(at), f"{number:08x}"])
     for part in chain.parts:
         found += _weights(part, behind=behind) if isinstance(part, Chain) else []
     return found

@@ -5,6 +5,7 @@ Nothing is remembered between positions, so reading may begin anywhere, in any n
 """
 
 from math import isqrt
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def mix(*words: int) -> int:
     """
     state = 0
     for word in words:
-        state = (state ^ (word & _MASK)) + _GOLDEN & _MASK
+        state = (state ^ (index(word) & _MASK)) + _GOLDEN & _MASK
         state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
         state = (state ^ state >> 27) * 0x94D049BB133111EB & _MASK
         state ^= state >> 31

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain as flattened
-from operator import length_hint
+from operator import index, length_hint
 from typing import Any, get_origin
 
 import numpy as np
@@ -67,6 +67,9 @@ class Settings:
     workers: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "epoch", index(self.epoch))  # numpy's integers too
+        if self.batch_size is not None:
+            object.__setattr__(self, "batch_size", index(self.batch_size))
         if self.batch_size is not None and self.batch_size < 1:
             raise IndexError(f"batch_size is {self.batch_size}; a batch holds at least one sample")
         if self.tail not in ("keep", "drop", "pad"):

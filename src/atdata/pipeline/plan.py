@@ -9,6 +9,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Literal, Protocol
 
 import numpy as np
@@ -57,6 +58,11 @@ class Shuffle:
     seed: int
     shards: int | None = 100
     within: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", index(self.seed))  # numpy's integers too
+        if self.shards is not None:
+            object.__setattr__(self, "shards", index(self.shards))
 
 
 class Windows:

@@ -18,7 +18,8 @@ import msgspec
 
 from atdata._exceptions import StateError, printable
 from atdata.model.shard import SkippedSample
-from atdata.pipeline.share import Came, Era, end_of, merged
+from atdata.pipeline.plan import ENDLESS
+from atdata.pipeline.share import Came, Era, end_of, left_of, merged
 
 VERSION = 1
 
@@ -157,7 +158,7 @@ class Stopped:
     @property
     def reach(self) -> int:
         """No position from this one on was delivered."""
-        return self.start + sum(Era(one).rounds * len(one) for one in (*self.eras, self.came))
+        return left_of(ENDLESS, self.start, self.all_eras(())).tail
 
     def all_eras(self, words: tuple[int, ...]) -> tuple[Era, ...]:
         """All eras, the last readers' included."""
@@ -233,8 +234,9 @@ def _of_reader(states: Sequence[State]) -> Came:
     if sorted(one[0] for one in found) != list(range(n)):
         raise StateError(f"states of {len(found)} of {n} workers of a reader were given")
     came = merged(before, unit, [one[4] for one in sorted(found)])
-    # A worker that has come to the end says so; the reader has when all of its workers have.
-    return max(came, min(one.delivered for one in states)) if isinstance(came, int) else came
+    # Whichever worker has come to the reader's end says how far the longest reader goes.
+    furthest = max(one.delivered for one in states)
+    return furthest if isinstance(came, int) and furthest == came + 1 else came
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -12,9 +12,12 @@ from atdata.pipeline.layout import Layout
 from atdata.pipeline.passes import Pass, Settings
 from atdata.pipeline.plan import ENDLESS, Shuffle
 from atdata.pipeline.quality import ShuffleQuality, quality_of
-from atdata.pipeline.share import Tail
+from atdata.pipeline.share import Tail, left_of
 from atdata.pipeline.state import Stopped, differences, read_states, stopped
 from atdata.pipeline.world import World, detect, in_loader, loader_worker
+
+_FAR = 1 << 61
+"""More positions than any order has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,7 @@ class SampleStream[S]:
                 shuffle = replace(shuffle, seed=seed)
         wanted = dict(states[0].data)
         here = self._layout.facts(shuffle)
-        reach = found.start + max(found.delivered) * len(found.delivered)
+        reach = left_of(_FAR, found.start, found.all_eras(())).tail
         # Weights that change later on had no say in what was delivered.
         for facts in (wanted, here):
             facts["weights"] = [one for one in facts.get("weights", ()) if one[0] < max(reach, 1)]
