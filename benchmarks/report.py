@@ -236,8 +236,8 @@ HOW = """## How it is measured
 - Memory is what the process holds in anonymous memory at most (`RssAnon`): interpreter, libraries
   and all, without mapped files. For the `DataLoader` it is what the process and its workers hold
   together beyond torch.
-- The first sample is timed from a started interpreter, imports included. webdataset and Hugging
-  Face datasets import torch where it is installed, and their memory has it, too.
+- The first sample is timed from a started interpreter, imports included. webdataset imports
+  torch where it is installed, and its memory has it, too.
 
 ```console
 $ just bench-io --only S,M --modes seq,batch --systems atdata,webdataset

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.properties.teams import Mixture, dataset, mixtures, odd
+from tests.properties.teams import Mixture, dataset, few, mixtures, odd
 
 import atdata
 from atdata import Dataset, World
@@ -25,6 +25,7 @@ from atdata.pipeline.plan import (
     Repeated,
     Shuffle,
     Sieved,
+    Uneven,
     Windows,
 )
 from atdata.pipeline.quality import quality_of
@@ -283,6 +284,53 @@ def test_a_mixture_of_what_does_not_end_does_not_end(stop: Any) -> None:
     members = [Member(ENDLESS, 0, lambda _: endless), Member(ENDLESS, 1, lambda _: endless)]
 
     assert Mixed(Schedule([1, 2]), members, stop).n == ENDLESS
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=9), st.data())
+def test_passes_need_not_hold_equally_many(sizes: list[int], data: st.DataObject) -> None:
+    """Each is as long as it is, empty ones too; asked for all at once, or for some."""
+    model = [place for number, n in enumerate(sizes) for place in [(number, i) for i in range(n)]]
+
+    def a_pass(number: int) -> Plan:
+        return Joined([Windows([sizes[number]], None)], [number])
+
+    def forever(number: int) -> Plan:
+        return a_pass(number % len(sizes))
+
+    plan, endless = Uneven(len(sizes), a_pass), Uneven(None, forever)
+    positions = st.lists(st.integers(0, 3 * len(model) - 1), max_size=9) if model else st.just([])
+    some = data.draw(positions)
+
+    assert (plan.n, endless.n) == (len(model), ENDLESS)
+    assert places(plan) == model
+    assert places(endless, some) == [model[at % len(model)] for at in some]
+
+
+def test_passes_without_samples_do_not_go_on_for_ever() -> None:
+    """Whoever waits for a sample that never comes is told so."""
+    plan = Uneven(None, lambda number: Windows([number == 0], None))
+
+    assert places(plan, [0]) == [(0, 0)]
+    with pytest.raises(ValueError, match="gave nothing"):
+        plan.locate(np.array([1]))
+
+
+@pytest.mark.parametrize("readers", [1, 2, 3])
+def test_passes_over_a_filtered_mixture_differ(readers: int) -> None:
+    """A mixture that ends with its first part leaves other samples out in each pass."""
+    pairs = [(dataset((8,)), 2), (dataset((8,), 100), 1)]
+    ds = atdata.mix(pairs, stop="first").filter(few)
+    again, outer = ds.repeat(3), atdata.mix([(ds, 1), (dataset((9,), 200), 1)], stop="all")
+
+    for seed in range(8):
+        for one in (again, outer):
+            whole = [sample.n for sample in one.shuffled(seed=seed)]
+            streams = [one.shuffled(seed=seed, world=World(r, readers)) for r in range(readers)]
+            lengths = list(map(len, streams))
+            found = [[sample.n for sample in stream] for stream in streams]
+
+            assert list(map(len, found)) == lengths
+            assert sorted(n for some in found for n in some) == sorted(whole)
 
 
 def test_a_plan_that_is_repeated_beyond_all_counting_is_endless() -> None:

@@ -25,6 +25,7 @@ from atdata.pipeline.plan import (
     Repeated,
     Shuffle,
     Sieved,
+    Uneven,
     Windows,
 )
 from atdata.pipeline.policy import Ledger, OnError
@@ -40,11 +41,20 @@ type _Make = Callable[[Shuffle | None, tuple[int, ...], bool], Plan]
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A chain, counted: its segments, what makes a plan of them, and what is known of filters."""
+    """A chain, counted.
+
+    Attributes:
+        found: Its segments.
+        make: Makes a plan of them.
+        sift: What is known of its filters, if it has no mixture.
+        even: Whether each pass holds equally many samples. Behind a mixture a filter does not
+            always find the same ones.
+    """
 
     found: list[Segment]
     make: _Make
     sift: "_Sift | None" = None
+    even: bool = True
 
 
 class Layout:
@@ -180,6 +190,7 @@ class Layout:
         nodes = [self._node_of(part) for part in parts]
         inner = [segment for node in nodes for segment in node.found]
         offsets: list[int] = np.cumsum([0] + [len(node.found) for node in nodes]).tolist()
+        even = all(node.even for node in nodes)
         cuts = any(isinstance(stage, Window) for stage in chain.tail)
         levels = self._levels(chain.tail, inner)
         steps = tuple(stage for stage in chain.tail if not isinstance(stage, Window))
@@ -199,10 +210,13 @@ class Layout:
 
             plan = one(0)
             if chain.repeats != 1:
-                plan = Repeated(plan.n, chain.repeats, one)
+                times = chain.repeats
+                plan = Repeated(plan.n, times, one) if even else Uneven(times, one)
             return _behind(plan, levels, sieved=sieved)
 
-        return _Node([with_stages(one, steps) if steps else one for one in inner], make)
+        sieves = any(isinstance(level, _Sift) for level in levels)
+        found = [with_stages(one, steps) if steps else one for one in inner]
+        return _Node(found, make, even=even and not sieves)
 
     def _levels(self, tail: Sequence[Stage], inner: list[Segment]) -> "list[_Sift | Window]":
         """What a tail does to the count: windows, and between them what the filters leave."""
@@ -344,7 +358,7 @@ def _mixture(
         def make(turn: int) -> Plan:
             return node.make(shuffle, (mixture.seed, *words, number, turn), True)
 
-        return Member(make(0).n, offsets[number], make)
+        return Member(make(0).n, offsets[number], make, node.even)
 
     members = [member(number, node) for number, node in enumerate(nodes)]
     return Mixed(Schedule(first, later), members, mixture.stop)

@@ -23,6 +23,7 @@ ENDLESS = sys.maxsize
 
 _BLOCK = 1 << 16
 _KEPT = 4
+_EMPTY = 1000
 
 type Located = tuple[Int64Array, Int64Array]
 """The segment of each of some samples, and the row in it."""
@@ -146,12 +147,63 @@ class Repeated:
         return segments, rows
 
     def _plan(self, number: int) -> Plan:
-        plan = self._plans.get(number)
-        if plan is None:
-            plan = self._plans[number] = self._make(number)
-            while len(self._plans) > _KEPT:
-                self._plans.popitem(last=False)
-        return plan
+        return _kept(self._plans, number, self._make)
+
+
+def _kept(plans: OrderedDict[int, Plan], number: int, make: Callable[[int], Plan]) -> Plan:
+    """The plan of a pass, of which the last few are kept."""
+    plan = plans.get(number)
+    if plan is None:
+        plan = plans[number] = make(number)
+        while len(plans) > _KEPT:
+            plans.popitem(last=False)
+    return plan
+
+
+class Uneven:
+    """Passes that do not hold equally many, as those of a filter behind a shuffled mixture.
+
+    Args:
+        times: How many passes; None for no end.
+        make: Gives the plan of a pass by its number.
+    """
+
+    def __init__(self, times: int | None, make: Callable[[int], Plan]) -> None:
+        self._times = times
+        self._make = make
+        self._ends: list[int] = []
+        self._plans: OrderedDict[int, Plan] = OrderedDict()
+        self.n = ENDLESS if times is None else self._counted(ENDLESS)
+
+    def _counted(self, n: int) -> int:
+        """Count passes until they hold more than `n` samples; how many they hold."""
+        end, empty = self._ends[-1] if self._ends else 0, 0
+        while end <= n and len(self._ends) != self._times and end != ENDLESS:
+            more = self._plan(len(self._ends)).n
+            end = min(end + more, ENDLESS)
+            self._ends.append(end)
+            empty = 0 if more else empty + 1
+            if self._times is None and empty == _EMPTY:
+                raise ValueError(
+                    f"{_EMPTY} passes over a dataset of a mixture gave nothing, one by one\n"
+                    "  Filter the mixture's own datasets, not a mixture in the mixture."
+                )
+        return end
+
+    def locate(self, positions: Int64Array) -> Located:
+        """Where the samples at some positions are."""
+        self._counted(int(positions.max(initial=-1)))
+        ends = np.array(self._ends, np.int64)
+        number = np.searchsorted(ends, positions, "right")
+        segments, rows = np.empty_like(positions), np.empty_like(positions)
+        for one in np.unique(number).tolist():
+            mine = number == one
+            first = int(ends[one - 1]) if one else 0
+            segments[mine], rows[mine] = self._plan(one).locate(positions[mine] - first)
+        return segments, rows
+
+    def _plan(self, number: int) -> Plan:
+        return _kept(self._plans, number, self._make)
 
 
 class Joined:
@@ -257,14 +309,16 @@ class Member:
     """One part of a mixture.
 
     Attributes:
-        n: Its samples.
+        n: Its samples; those of the first pass, if not all hold equally many.
         offset: What to add to its segment numbers.
         make: Gives the plan of each pass over it.
+        even: Whether each pass holds equally many.
     """
 
     n: int
     offset: int
     make: Callable[[int], Plan]
+    even: bool = True
 
 
 class Mixed:
@@ -281,7 +335,9 @@ class Mixed:
     def __init__(self, schedule: Schedule, members: Sequence[Member], stop: Stop) -> None:
         self._schedule = schedule
         self._offsets = [one.offset for one in members]
-        self._passes = [Repeated(one.n, 1, one.make) for one in members]
+        self._passes = [
+            Repeated(one.n, 1, one.make) if one.even else Uneven(None, one.make) for one in members
+        ]
         self.n = ENDLESS
         sizes = [one.n for one in members]
         if stop == "first":

@@ -18,8 +18,7 @@ import msgspec
 
 from atdata._exceptions import StateError, printable
 from atdata.model.shard import SkippedSample
-from atdata.pipeline.plan import ENDLESS
-from atdata.pipeline.share import Came, Era, end_of, left_of, merged
+from atdata.pipeline.share import Came, Era, end_of, merged
 
 VERSION = 1
 
@@ -154,11 +153,6 @@ class Stopped:
     def delivered(self) -> tuple[int, ...]:
         """How many samples each of the last readers had delivered, if none is missing between."""
         return tuple(map(end_of, self.came))
-
-    @property
-    def reach(self) -> int:
-        """No position from this one on was delivered."""
-        return left_of(ENDLESS, self.start, self.all_eras(())).tail
 
     def all_eras(self, words: tuple[int, ...]) -> tuple[Era, ...]:
         """All eras, the last readers' included."""
