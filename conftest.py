@@ -1,9 +1,11 @@
-"""What every doctest finds: a folder of its own, `tmp`."""
+"""What every test may ask for: real servers; and what every doctest finds: a folder, `tmp`."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+pytest_plugins = ["atdata.testing.servers"]
 
 ADAPTERS = Path(__file__).parent / "src/atdata/adapters"
 # What an adapter imports as soon as it is imported itself.
@@ -15,8 +17,10 @@ collect_ignore = [
 
 @pytest.fixture(autouse=True)
 def _doctest_folder(
-    doctest_namespace: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    doctest_namespace: dict[str, object],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Give doctests a temporary folder."""
-    if "tmp" not in doctest_namespace:
+    """Give each doctest a temporary folder of its own."""
+    if isinstance(request.node, pytest.DoctestItem):
         doctest_namespace["tmp"] = Path(tmp_path_factory.mktemp("doctest"))

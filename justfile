@@ -43,6 +43,10 @@ bench-io *args:
 bench-import:
     uv run python benchmarks/bench_import.py
 
+# what a catalogue of 100,000 datasets costs; arguments go to the program
+bench-index *args:
+    uv run python benchmarks/bench_index.py {{ args }}
+
 # write the figures into the docs
 bench-report *args:
     uv run python benchmarks/bench_io.py --report docs/benchmarks.md {{ args }}

@@ -1,4 +1,4 @@
-"""Real handwritten digits: written as typed shards, read shuffled through a lens, and learned.
+"""Real handwritten digits: catalogued, loaded by name, viewed through a lens, and learned.
 
     uv run --no-dev --group examples examples/digits.py [--out DIR]
 
@@ -97,10 +97,13 @@ def run(folder: Path) -> None:
     """Write, read, learn and report."""
     digits = scanned_digits()
     cut = len(digits) * 4 // 5
-    train = atdata.write_samples(digits[:cut], folder / "train.tar", maxcount=250)
-    test = atdata.write_samples(digits[cut:], folder / "test.tar", maxcount=250)
-    for name, ds in (("training", train), ("test", test)):
-        print(f"{name}: {len(ds)} digits in {len(ds.list_shards())} shards")
+    with atdata.Index(path=folder / "digits.db") as index:
+        for part, some in (("train", digits[:cut]), ("test", digits[cut:])):
+            index.write(some, name=f"digits/{part}", version="1.0.0", tags=["scan"], maxcount=250)
+        for found in index.search("digits").items:
+            print(found.record)
+        train = atdata.load_dataset("@local/digits/train@1.0.0", Digit, split="train", index=index)
+        test = atdata.load_dataset("@local/digits/test@1.0.0", Digit, split="train", index=index)
     print(example.check(train.head(100)))
 
     classifier = trained(train.as_type(Example))
@@ -114,7 +117,9 @@ def run(folder: Path) -> None:
 def main() -> None:
     """Run in the folder that was asked for, or in one that is removed again."""
     parser = argparse.ArgumentParser(description="Write, read and learn handwritten digits.")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the shards here")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="keep the catalogue and its shards here"
+    )
     out: Path | None = parser.parse_args().out
     if out is not None:
         run(out)

@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -185,6 +186,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, fault: Fault) -> None:
         path = self.server.files.folder / unquote(urlsplit(self.path).path).lstrip("/")
+        if path.is_dir() and urlsplit(self.path).path.endswith("/"):
+            self._folder(path, fault)
+            return
         if not path.is_file():
             self._head(404, {"Content-Length": "0"}, fault)
             return
@@ -205,6 +209,15 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Length"] = str(len(body) + fault.length_lie)
         headers |= fault.headers
         self._head(status, headers, fault)
+        self._body(body, fault)
+
+    def _folder(self, path: Path, fault: Fault) -> None:
+        """The page that lists a folder: its `index.html`, or else what lies in it."""
+        page = path / "index.html"
+        names = sorted(f"{p.name}/" if p.is_dir() else p.name for p in path.iterdir())
+        links = [f'<li><a href="{quote(name)}">{escape(name)}</a></li>' for name in names]
+        body = page.read_bytes() if page.is_file() else "\n".join(links).encode()
+        self._head(200, {"Content-Type": "text/html", "Content-Length": str(len(body))}, fault)
         self._body(body, fault)
 
     def _part(

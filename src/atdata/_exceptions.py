@@ -4,7 +4,8 @@
 
     AtdataError
     ├── SchemaError            (TypeError)          a value or payload does not fit its sample type
-    │   └── UnsupportedTypeError                    an annotation that no payload can represent
+    │   ├── UnsupportedTypeError                    an annotation that no payload can represent
+    │   └── SchemaRecordError  (ValueError)         a schema's record that describes no sample type
     ├── ShardError             (tarfile.TarError)   a shard is damaged, cut short or not a shard
     │   └── ShardNotFoundError (FileNotFoundError)  there is no shard at that address
     ├── SourceError            (OSError)            a place refused or failed to give its bytes
@@ -12,9 +13,14 @@
     ├── SampleKeyError         (KeyError)           no sample has that key
     ├── LensNotFoundError      (ValueError)         no lens leads from one type to another
     │   └── AmbiguousLensError                      more than one does, and none is shorter
+    ├── LensRecordError        (ValueError)         a stored lens that cannot be loaded
     ├── PartialFailureError                         some shards of a job failed
     ├── TooManyErrorsError                          more was left out than `max_errors` allows
     ├── StateError             (ValueError)         a state of other data, or no state at all
+    ├── RecordNotFoundError    (KeyError)           the catalogue has no such record
+    ├── RecordExistsError      (ValueError)         a record that never changes is there already
+    ├── ConflictError                               someone else changed a record first
+    ├── StorageError           (OSError)            a database or a store refused or failed
     └── MissingExtraError      (ImportError)        an optional library is not installed
 
 A wrong argument is a plain ``ValueError`` or ``TypeError``; this tree is for what the data, a
@@ -172,6 +178,36 @@ class UnsupportedTypeError(SchemaError):
     """An annotation that no payload can represent, found when the class is defined."""
 
 
+class SchemaRecordError(SchemaError, ValueError):
+    """A schema's record describes no sample type: it is damaged, too new, or made to do harm.
+
+    Attributes:
+        record: The schema's name and version, as far as they are known.
+        reason: What is wrong, in a few words.
+    """
+
+    def __init__(
+        self,
+        record: str,
+        reason: str,
+        *,
+        path: str = "",
+        wanted: str = "",
+        found: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(record, path=path, wanted=wanted, found=found, hint=hint)
+        self.record = record
+        self.reason = reason
+        self.hint = hint
+        lines = [f"cannot use schema {printable(record)}: {printable(reason)}"]
+        lines += [f"  field   {printable(path)}"] if path else []
+        lines += [f"  wanted  {printable(wanted)}"] if wanted else []
+        lines += [f"  found   {printable(found)}"] if found else []
+        lines += [f"  {hint}"] if hint else []
+        self.args = ("\n".join(lines),)
+
+
 class ShardError(AtdataError, tarfile.TarError):
     """A shard is damaged, cut short, or holds what no shard may hold.
 
@@ -309,6 +345,28 @@ class AmbiguousLensError(LensNotFoundError):
         self.args = ("\n".join(lines),)
 
 
+class LensRecordError(AtdataError, ValueError):
+    """A lens record is none, does not fit its types, or names code that may not be loaded.
+
+    Attributes:
+        record: The record's name and version, as far as it has some.
+        path: The part at fault, such as `getter.mappings[3].source_field`; empty for the whole.
+        wanted: What may be there.
+        found: What is there.
+    """
+
+    def __init__(self, record: str, path: str, wanted: str, found: str, hint: str = "") -> None:
+        self.record = record
+        self.path = path
+        self.wanted = wanted
+        self.found = found
+        lines = [f"lens record {printable(record)!r} cannot be used"]
+        lines += [f"  at      {printable(path)}"] if path else []
+        lines += [f"  wanted  {printable(wanted, 400)}", f"  found   {printable(found, 400)}"]
+        lines += [f"  {hint}"] if hint else []
+        super().__init__("\n".join(lines))
+
+
 class PartialFailureError(AtdataError):
     """Some shards of a job failed, and the others are done.
 
@@ -374,6 +432,88 @@ class StateError(AtdataError, ValueError):
         if self.differences:
             lines.append("  Open the same data in the same way, or begin anew without the state.")
         super().__init__("\n".join(lines))
+
+
+class RecordNotFoundError(AtdataError, KeyError):
+    """The catalogue has no such record.
+
+    Attributes:
+        kind: What was looked for: `"dataset"`, `"schema"`, `"label"`, `"lens"`.
+        ref: How it was asked for.
+        repo: The repository that was asked.
+        closest: What there is with a similar name.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        ref: str,
+        *,
+        repo: str = "local",
+        closest: Sequence[str] = (),
+        hint: str = "",
+    ) -> None:
+        self.kind = kind
+        self.ref = ref
+        self.repo = repo
+        self.closest = list(closest)
+        lines = [f"no {kind} {printable(ref)!r} in repository {printable(repo)!r}"]
+        lines += [f"  closest: {', '.join(map(printable, self.closest[:8]))}"] if closest else []
+        lines += [f"  {hint}"] if hint else []
+        super().__init__("\n".join(lines))
+
+
+class RecordExistsError(AtdataError, ValueError):
+    """A record that never changes once it is there, is there already.
+
+    Attributes:
+        kind: What was to be stored.
+        ref: Under which name and version.
+    """
+
+    def __init__(self, kind: str, ref: str, hint: str) -> None:
+        self.kind = kind
+        self.ref = ref
+        super().__init__(f"{kind} {printable(ref)!r} is there already, and differs\n  {hint}")
+
+
+class ConflictError(AtdataError):
+    """Someone else changed a record between reading it and this commit; nothing was changed.
+
+    Attributes:
+        key: The record's kind, name and tag.
+        expected: Number of the commit that was to have written it; 0: it was not to be there.
+        found: Number of the commit that wrote it; 0: it is not there.
+    """
+
+    def __init__(self, key: tuple[str, str, str], expected: int, found: int) -> None:
+        self.key = key
+        self.expected = expected
+        self.found = found
+        kind, name, tag = key
+        super().__init__(
+            f"{kind} {printable(f'{name}@{tag}' if tag else name)!r} was changed by another "
+            f"(commit {found} instead of {expected})\n"
+            "  Nothing was changed. Read it again and retry."
+        )
+
+
+class StorageError(AtdataError, OSError):
+    """A database or a store refused or failed; what was asked of it has not happened.
+
+    Attributes:
+        place: Which one, without passwords.
+        reason: What it said.
+    """
+
+    def __init__(
+        self, place: str, reason: str, hint: str = "Check that it can be reached."
+    ) -> None:
+        self.place = place
+        self.reason = reason
+        super().__init__(
+            f"cannot use {printable(place, 500)}\n  reason  {printable(reason, 500)}\n  {hint}"
+        )
 
 
 class MissingExtraError(AtdataError, ImportError):

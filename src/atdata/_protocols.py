@@ -4,9 +4,12 @@ A seam has one to five methods. More ability is a `Supports…` protocol of its 
 `isinstance`, and never a flag.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, runtime_checkable
+
+from atdata.model.record import Change, Row
+from atdata.model.shard import FinishedShard, StoredObject, StoredShard
 
 type ErrorPolicy = str | Callable[[Exception], object]
 """`"raise"`, `"skip"`, or a function that gets each error and decides by raising or returning."""
@@ -104,4 +107,107 @@ class SupportsVersion(Protocol):
         Such as an ETag with a length. None where nothing does: two states of a shard must never
         have the same version.
         """
+        ...
+
+
+@runtime_checkable
+class AbstractDataStore(Protocol):
+    """A place that finished shards are kept in, each under a key of its own."""
+
+    def put(self, shard: FinishedShard, *, key: str) -> StoredShard:
+        """Keep a shard, whole or not at all, and only say so once it is safe.
+
+        The result's `url` is the key: relative to the store, so that the store may move.
+        """
+        ...
+
+    def url(self, key: str) -> str:
+        """The address of what is kept under a key; an address is returned as it is."""
+        ...
+
+    def source(self, shards: Sequence[StoredShard]) -> DataSource:
+        """What reads these shards, wherever each is."""
+        ...
+
+
+@runtime_checkable
+class SupportsCleaning(Protocol):
+    """A store that tells what it holds, and removes it."""
+
+    def list_keys(self, prefix: str) -> Iterator[StoredObject]:
+        """What lies in the store, unfinished parts included, under keys that begin so."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove what is kept under a key; nothing happens where nothing is."""
+        ...
+
+
+@runtime_checkable
+class SupportsStaging(Protocol):
+    """A store that a shard may be written into, so that keeping it only gives it its name."""
+
+    def staging(self, prefix: str) -> Path:
+        """A folder for shards that are not finished, of which nobody sees anything."""
+        ...
+
+
+@runtime_checkable
+class IndexEntry(Protocol):
+    """What a catalogue says of a dataset."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def schema_ref(self) -> str:
+        """The schema of its samples."""
+        ...
+
+    @property
+    def data_urls(self) -> list[str]:
+        """Where its shards are, in reading order."""
+        ...
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What else is said of it."""
+        ...
+
+
+@runtime_checkable
+class RowStore(Protocol):
+    """What a catalogue needs of the place that keeps its records.
+
+    Safe to use from several threads, after a fork and after being sent to another process.
+    """
+
+    def commit(self, changes: Sequence[Change]) -> int:
+        """Take all steps or none, and give the number of this commit, higher than any before.
+
+        Raises:
+            ConflictError: A step expected something else than what is there.
+        """
+        ...
+
+    def get(self, kind: str, name: str, tag: str = "") -> Row | None:
+        """The row under that key, or None."""
+        ...
+
+    def page(
+        self,
+        kind: str,
+        *,
+        name: str | None = None,
+        ref: str | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int = 100,
+    ) -> list[Row]:
+        """Rows in the order of name and tag, by code point; those after a name and tag."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files; the next use opens them again."""
         ...

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from tests.cli.program import (
     VECTORS,
+    call,
     damage,
     is_harmless,
     pictures,
     run,
     strict_json,
+    write_lab,
     write_tar,
 )
 from tests.http_server import Fault, serving
@@ -41,13 +43,17 @@ def test_a_shard_with_an_index_says_what_it_holds(tmp_path: Path) -> None:
                 "compression": None,
                 "indexed": True,
                 "sample_type": "Picture",
+                "schema_ref": None,
                 "first_key": "000000000",
                 "last_key": "000000002",
                 "fields": [
-                    {"name": "image", "wire": "bin", "dtype": "uint8", "shape": [2, 3]},
-                    {"name": "label", "wire": "int", "dtype": None, "shape": None},
-                    {"name": "note", "wire": "str", "dtype": None, "shape": None},
-                    {"name": "raw", "wire": "bin", "dtype": None, "shape": None},
+                    {"name": name, "wire": wire, "dtype": dtype, "shape": shape, "declared": None}
+                    for name, wire, dtype, shape in (
+                        ("image", "bin", "uint8", [2, 3]),
+                        ("label", "int", None, None),
+                        ("note", "str", None, None),
+                        ("raw", "bin", None, None),
+                    )
                 ],
                 "content_metadata": {"license": "MIT"},
                 "digests": {"n_blocks": 1, "xxh3": True, "blake3": True},
@@ -98,7 +104,7 @@ def test_shards_of_the_earlier_version_are_shown() -> None:
         "str", "int", "float", "bool", "bin", "array", "int",
     ]  # fmt: skip
     assert arrays["fields"][1] == {
-        "name": "mask", "wire": "bin", "dtype": "float32", "shape": [2, 2],
+        "name": "mask", "wire": "bin", "dtype": "float32", "shape": [2, 2], "declared": None,
     }  # fmt: skip
 
 
@@ -266,3 +272,30 @@ def test_a_sample_with_many_fields_is_cut_in_text_only(tmp_path: Path) -> None:
 
     assert "200 more" in text
     assert len(strict_json(document)["shards"][0]["fields"]) == 300
+
+
+def test_a_dataset_of_the_catalogue_is_inspected_by_its_name(tmp_path: Path) -> None:
+    """Its schema is named, and what it says of each field; shards may stand beside."""
+    db = write_lab(tmp_path)
+    atdata.write_samples(pictures(1), tmp_path / "p.tar")
+    args = ["@local/points", "atdata://local/dataset/vision/pictures@1.0.0", tmp_path / "p.tar"]
+
+    done = run("inspect", "--check", "--json", *args, "--db", db)
+    text = call("inspect", "@local/points", "--db", db).stdout
+
+    assert (done.returncode, done.stderr) == (0, "")
+    points, old, plain = strict_json(done.stdout)["shards"]
+    assert (points["schema_ref"], points["n_samples"]) == ("atdata://local/schema/Point@1.0.0", 2)
+    assert [field["declared"] for field in points["fields"]] == ["str", "float"]
+    assert (old["n_samples"], old["fields"][0]["declared"]) == (2, "NDArray[uint8]")
+    assert plain["schema_ref"] is None
+    assert "  schema       atdata://local/schema/Point@1.0.0\n" in text
+    assert "name  str    declared str\n" in text
+
+
+def test_a_name_that_the_catalogue_lacks_ends_with_1(tmp_path: Path) -> None:
+    """The message says which."""
+    done = call("inspect", "@local/nope", "--db", write_lab(tmp_path))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no dataset 'nope'" in done.stderr

@@ -2,22 +2,21 @@
 
 import gzip
 import json
-import os
-import pty
-import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.cli.program import (
-    COMMAND,
-    ENVIRONMENT,
     VECTORS,
+    call,
     damage,
+    in_a_terminal,
     is_harmless,
     pictures,
     run,
     strict_json,
+    write_lab,
     write_tar,
 )
 from tests.http_server import serving
@@ -209,38 +208,20 @@ def test_values_that_json_lacks_are_said_in_words(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def in_a_terminal(args: list[str], columns: int) -> str:
-    """What the program writes to a terminal of this width."""
-    ours, theirs = pty.openpty()
-    environment = {**ENVIRONMENT, "TERM": "xterm", "COLUMNS": str(columns)}
-    with subprocess.Popen(
-        [*COMMAND, *args], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment
-    ) as program:
-        os.close(theirs)
-        pieces: list[bytes] = []
-        try:
-            while piece := os.read(ours, 4096):
-                pieces.append(piece)
-        except OSError:
-            pass  # how a terminal says that its program has ended
-        finally:
-            os.close(ours)
-    assert program.returncode == 0
-    return b"".join(pieces).decode()
-
-
 def test_a_terminal_gets_a_table(shard: Path) -> None:
     """There is a line under the header, and nothing is wider than the terminal."""
-    shown = in_a_terminal(["preview", "-n", "2", str(shard)], 100)
+    shown, code = in_a_terminal(["preview", "-n", "2", str(shard)], 100)
 
+    assert code == 0
     assert "\u2500" * 20 in shown
     assert "picture 1" in shown
 
 
 def test_a_narrow_terminal_gets_a_table_for_each_sample(shard: Path) -> None:
     """Columns of a few characters would be no use."""
-    shown = in_a_terminal(["preview", "-n", "2", str(shard)], 40)
+    shown, code = in_a_terminal(["preview", "-n", "2", str(shard)], 40)
 
+    assert code == 0
     assert shown.count("\u2500" * 10) >= 2
     assert shown.count("label") == 2
 
@@ -251,8 +232,9 @@ def test_a_terminal_is_told_nothing_by_data(tmp_path: Path) -> None:
     samples = [atdata.DictSample({ESCAPE: ESCAPE})]
     atdata.write_samples(samples, path, key=lambda _: f"k{ESCAPE}")
 
-    shown = in_a_terminal(["preview", str(path)], 200)
+    shown, code = in_a_terminal(["preview", str(path)], 200)
 
+    assert code == 0
     assert "\x1b]" not in shown
     assert "\x07" not in shown
     assert "\x9b" not in shown
@@ -268,3 +250,46 @@ def test_a_shard_on_a_server_is_previewed(shard: Path) -> None:
         done = run("preview", "--json", "--skip", "3", "-n", "2", url)
 
     assert keys_of(done.stdout) == ["000000003", "000000004"]
+
+
+@atdata.packable
+class Visit:
+    """A sample whose stored form says less than its type."""
+
+    when: datetime
+    tags: set[str]
+    reward: np.float32
+
+
+def test_a_dataset_of_the_catalogue_is_previewed_as_its_schema_says(tmp_path: Path) -> None:
+    """Values are those of the type, and not as they are stored."""
+    when = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    with atdata.Index(path=tmp_path / "lab.db") as index:
+        index.write([Visit(when, {"b", "a"}, np.float32(0.5))], name="visits")
+
+    done = run("preview", "@local/visits", "--db", tmp_path / "lab.db")
+    document = call("preview", "@local/visits", "--json", "--db", tmp_path / "lab.db").stdout
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "key        when                       tags        reward",
+        "000000000  2026-01-02 03:04:00+00:00  {'a', 'b'}  0.5",
+    ]
+    (shown,) = strict_json(document)["samples"]
+    assert shown["sample"] == {
+        "when": "2026-01-02 03:04:00+00:00", "tags": ["a", "b"], "reward": 0.5,
+    }  # fmt: skip
+
+
+def test_datasets_of_several_types_are_previewed_as_they_are_stored(tmp_path: Path) -> None:
+    """They follow each other as shards do."""
+    db = write_lab(tmp_path)
+
+    done = call("preview", "@local/points", "@local/seven", "--json", "--db", db)
+
+    assert done.returncode == 0
+    assert [one["sample"] for one in strict_json(done.stdout)["samples"]] == [
+        {"name": "a", "x": 1.0},
+        {"name": "b", "x": 2.0},
+        {"n": 7},
+    ]

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.program import COMMAND, ENVIRONMENT, pictures, run, strict_json
+from typer.main import get_command
 
 import atdata
+from atdata.cli.app import app
 
 
 def cpu_seconds_of_help() -> float:
@@ -43,8 +46,48 @@ def test_help_names_the_commands() -> None:
     done = run("--help")
 
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("version", "inspect", "preview"))
     assert done.stderr == ""
+    listed = {line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()}
+    assert listed == {
+        "version", "inspect", "preview", "ls", "search", "show", "versions", "verify", "add",
+        "label", "rename", "rm", "gc", "codegen", "schema", "local", "diagnose",
+    }  # fmt: skip
+
+
+def commands(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*names, name))
+        else:
+            yield (*names, name), command
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(it, id=" ".join(names)) for names, it in commands(get_command(app))]
+)
+def test_every_command_has_help_and_json(command: Any) -> None:
+    """A program can read what any command prints."""
+    assert command.help
+    assert "--json" in {flag for param in command.params for flag in param.opts}
+
+
+def test_a_command_loads_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    """Drawing, the web and other databases stay out of a listing."""
+    atdata.Index(path=tmp_path / "x.db").write([atdata.DictSample(n=1)], name="a")
+    others = {"rich.console", "rich.table", "httpcore2", "redis", "psycopg", "pyarrow"}
+    code = f"import sys, atdata; atdata.main(sys.argv[1:]); print({others} & set(sys.modules))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "ls", "--db", tmp_path / "x.db"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[1:] == [
+        "a     1       1        3072   DictSample@1.0.0",
+        "set()",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def test_the_shards_hold_every_digit_once(
 ) -> None:
     """Training and test shards together are the 1,797 images, so none is in both."""
     folder, _ = kept
-    train = atdata.Dataset(sorted(folder.glob("train-*.tar")))
-    test = atdata.Dataset(sorted(folder.glob("test-*.tar")))
+    with atdata.Index(path=folder / "digits.db") as index:
+        train, test = index.open("digits/train@1.0.0"), index.open("digits/test")
 
     stored = sorted((digit.label, digit.image.tobytes()) for digit in train.concat(test))
 

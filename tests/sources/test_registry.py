@@ -60,7 +60,7 @@ def test_a_list_of_something_else_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["pipe:id", "-", "", "s3://b/k", "ftp://h/a", "pipe:{a,b}", ["pipe:id"]]
+    "spec", ["pipe:id", "-", "", "gs://b/k", "ftp://h/a", "pipe:{a,b}", ["pipe:id"]]
 )
 def test_an_address_of_another_kind_is_refused_at_once(spec: str | list[str]) -> None:
     """What could not be opened later is refused when the source is made."""

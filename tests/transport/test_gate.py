@@ -64,6 +64,14 @@ def test_other_kinds_of_addresses_are_refused(url: str, origin: Origin) -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_s3_is_named_as_allowed_only_where_it_is() -> None:
+    """The hint for another kind names `s3:`; that for a bucket itself says what reads it."""
+    with pytest.raises(UnsafeURLError, match=r"https: or s3:\. Write \./gs:"):
+        gate.check("gs://bucket/a.tar")
+    with pytest.raises(UnsafeURLError, match=r"http: or https:\. Read it with .* S3Source"):
+        gate.check("s3://bucket/a.tar")
+
+
 @pytest.mark.parametrize("url", ["a.tar", "/a.tar", "file:///a.tar", "http://example.org/a.tar"])
 def test_a_record_may_name_only_https(url: str) -> None:
     """What data from elsewhere names is neither a file nor read without encryption."""

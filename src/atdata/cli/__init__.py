@@ -1,7 +1,7 @@
-"""The command line: `atdata version`, `atdata inspect` and `atdata preview`.
+"""The command line.
 
-`app` says which commands and options there are, and loads nothing that `--help` does not need. The
-work of each command is in a module of its own.
+`app` and the `…_commands` modules say which commands and options there are, and load nothing that
+`--help` does not need. The work of each command is in the module of its name.
 """
 
 from atdata.cli.app import main as main

@@ -9,7 +9,6 @@ import json
 import platform
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.metadata import version as version_of
 from io import TextIOWrapper
 from typing import Annotated, Any
@@ -19,20 +18,27 @@ from typer.main import get_command
 
 from atdata._exceptions import AtdataError, printable
 from atdata._version import __version__
-
-_SHARDS = typer.Argument(
-    metavar="SHARD",
-    help="Paths, folders, or http(s) addresses; braces such as {000..010} stand for many.",
-    show_default=False,
-)
-_JSON = typer.Option("--json", help="Print one JSON document instead of text.")
+from atdata.cli.changing_commands import changing_app
+from atdata.cli.diagnose_commands import diagnose_app
+from atdata.cli.finding_commands import finding_app
+from atdata.cli.local_commands import local_app
+from atdata.cli.options import Json
+from atdata.cli.schema_commands import codegen_app, schema_app
+from atdata.cli.shard_commands import shard_app
 
 app = typer.Typer(
-    help="Look at typed samples in tar shards.",
+    help="Look at typed samples in tar shards, and keep a catalogue of them.",
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # plain help, at once: rich is for tables
     pretty_exceptions_enable=False,
 )
+
+for commands in (shard_app, finding_app, changing_app, codegen_app):
+    app.add_typer(commands)
+app.add_typer(schema_app, name="schema")
+app.add_typer(local_app, name="local")
+app.add_typer(local_app, name="infra", hidden=True)  # an alias
+app.add_typer(diagnose_app, name="diagnose")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -69,17 +75,23 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def complain(message: str) -> None:
     """Say on stderr what went wrong; control characters are escaped."""
-    typer.echo("\n".join(printable(line, 2000) for line in message.split("\n")), err=True)
+    typer.echo(harmless(message), err=True)
+
+
+def harmless(message: str) -> str:
+    r"""A message whose lines are lines, and all other control characters are escaped.
+
+    Examples:
+        >>> print(harmless("no such\x1b[1m name\n  Try another."))
+        no such\x1b[1m name
+          Try another.
+    """
+    return "\n".join(printable(line, 2000) for line in message.split("\n"))
 
 
 def print_json(document: Any) -> None:
     """Print a document as JSON that any parser takes and no terminal obeys: in ASCII."""
     typer.echo(json.dumps(document, indent=2, allow_nan=False))
-
-
-def _work(command: str) -> Any:
-    """The module that does a command's work; with it come numpy and rich."""
-    return import_module(f"atdata.cli.{command}")
 
 
 def _say_version(wanted: bool) -> None:
@@ -96,11 +108,11 @@ def options(
         typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Look at typed samples in tar shards."""
+    """Look at typed samples in tar shards, and keep a catalogue of them."""
 
 
 @app.command()
-def version(*, as_json: Annotated[bool, _JSON] = False) -> None:
+def version(*, as_json: Json = False) -> None:
     """Print the versions of atdata and what it runs on."""
     facts = {
         "atdata": __version__,
@@ -113,42 +125,3 @@ def version(*, as_json: Annotated[bool, _JSON] = False) -> None:
         return
     for name, fact in facts.items():
         typer.echo(f"{name:<9} {fact}")
-
-
-@app.command()
-def inspect(
-    shards: Annotated[list[str], _SHARDS],
-    *,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check", help="Read every sample, compare all digests, and report what is damaged."
-        ),
-    ] = False,
-    as_json: Annotated[bool, _JSON] = False,
-) -> None:
-    """Show what shards hold, and check them.
-
-    That is samples, keys, the first sample's fields, metadata and digests. The exit code is 1 if
-    anything is damaged or missing.
-    """
-    _work("inspect").inspect(shards, check=check, as_json=as_json)
-
-
-@app.command()
-def preview(
-    shards: Annotated[list[str], _SHARDS],
-    *,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 5,
-    skip: Annotated[int, typer.Option(min=0, help="How many to pass over first.")] = 0,
-    key: Annotated[
-        str | None, typer.Option(help="Show the sample with this key.", show_default=False)
-    ] = None,
-    fields: Annotated[
-        str | None,
-        typer.Option(help="Show these fields only, separated by commas.", show_default=False),
-    ] = None,
-    as_json: Annotated[bool, _JSON] = False,
-) -> None:
-    """Show the first samples of shards."""
-    _work("preview").preview(shards, n=n, skip=skip, key=key, fields=fields, as_json=as_json)

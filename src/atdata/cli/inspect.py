@@ -11,7 +11,9 @@ import typer
 from atdata._exceptions import AtdataError, ShardError, printable, redacted
 from atdata._protocols import DataSource, SupportsRange
 from atdata.cli.app import complain, print_json
-from atdata.cli.places import sources_of
+from atdata.cli.options import Place
+from atdata.cli.places import Found, find
+from atdata.cli.tables import aligned
 from atdata.cli.values import json_value, text_value, wire_of
 from atdata.codec.compile import codec_of
 from atdata.model.shard import SkippedSample
@@ -40,12 +42,14 @@ class Field:
         wire: Its msgpack type.
         dtype: Of an array, else None.
         shape: Of an array, else None.
+        declared: The type that the dataset's schema gives it, if there is one.
     """
 
     name: str
     wire: str
     dtype: str | None
     shape: list[int] | None
+    declared: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Findings:
         compression: `gz`, `bz2`, `xz` or `zst`; None if it is not compressed, or cannot be read.
         indexed: Whether it has an index; None for a stream, whose index cannot be used.
         sample_type: The sample type's name in the index.
+        schema_ref: The schema's reference, if the dataset was named by a catalogue.
         first_key: Key of the first sample.
         last_key: Key of the last sample.
         fields: The first sample's fields.
@@ -91,6 +96,7 @@ class Findings:
     compression: str | None
     indexed: bool | None
     sample_type: str | None
+    schema_ref: str | None
     first_key: str | None
     last_key: str | None
     fields: list[Field]
@@ -101,16 +107,16 @@ class Findings:
     n_problems: int
 
 
-def inspect(arguments: Sequence[str], *, check: bool, as_json: bool) -> None:
+def inspect(arguments: Sequence[str], place: Place, *, check: bool, as_json: bool) -> None:
     """Report on each shard, and on all of them together.
 
     Raises:
         typer.Exit: With code 1, if anything could not be read. It has been said on stderr.
     """
     found: list[Findings] = []
-    for source in sources_of(arguments):
-        for shard_id in source.list_shards():
-            one = findings(source, shard_id, check=check)
+    for named in find(arguments, place):
+        for shard_id in named.source.list_shards():
+            one = findings(named, shard_id, check=check)
             if not as_json:
                 _print(one, found[-1] if found else None)
             _tell(one)
@@ -148,21 +154,22 @@ class _Seen:
         self.last_key = keys[-1]
 
 
-def findings(source: DataSource, shard_id: str, *, check: bool) -> Findings:
+def findings(named: Found, shard_id: str, *, check: bool) -> Findings:
     """Find out about one shard; what cannot be read is among the findings.
 
     Args:
-        source: Where the shard is.
+        named: Where the shard is, and what is known of its samples.
         shard_id: Its id there.
         check: Read and decode every sample, and compare every block with its digest.
 
     Examples:
         >>> import atdata
         >>> ds = atdata.write_samples([atdata.DictSample(n=7)], tmp / "found.tar")
-        >>> found = findings(ds.source, ds.list_shards()[0], check=True)
-        >>> found.n_samples, found.fields, found.checked
-        (1, [Field(name='n', wire='int', dtype=None, shape=None)], 'blake3')
+        >>> found = findings(Found(ds.source), ds.list_shards()[0], check=True)
+        >>> found.n_samples, [(field.name, field.wire) for field in found.fields], found.checked
+        (1, [('n', 'int')], 'blake3')
     """
+    source = named.source
     ledger = Ledger("skip")
     seen = _Seen()
     shard: Shard | None = None
@@ -189,9 +196,10 @@ def findings(source: DataSource, shard_id: str, *, check: bool) -> Findings:
         compression=compression,
         indexed=None if shard is None or isinstance(shard, StreamedShard) else index is not None,
         sample_type=(index.head.sample_type or None) if index is not None else None,
+        schema_ref=named.schema_ref,
         first_key=seen.first_key,
         last_key=seen.last_key,
-        fields=[] if seen.sample is None else _fields(seen.sample),
+        fields=[] if seen.sample is None else _fields(seen.sample, named),
         content_metadata=None if index is None else index.head.content_metadata,
         digests=None if index is None else _digests(index),
         checked=checked,
@@ -259,14 +267,17 @@ def _digests(index: ShardIndex) -> Digests:
     return Digests(len(index.damage), xxh3=True, blake3=index.proof is not None)
 
 
-def _fields(sample: DictSample) -> list[Field]:
+def _fields(sample: DictSample, named: Found) -> list[Field]:
+    schema = () if named.schema is None else named.schema.fields
+    declared = {field.name: str(field).partition(": ")[2] for field in schema}
     fields: list[Field] = []
     for name in sample.keys():  # noqa: SIM118  a DictSample, not a dict
         value = sample[name]
         dtype, shape = None, None
         if isinstance(value, np.ndarray):
             dtype, shape = str(value.dtype), list(value.shape)
-        fields.append(Field(name, wire_of(sample.raw(name)), dtype, shape))
+        wire = wire_of(sample.raw(name))
+        fields.append(Field(name, wire, dtype, shape, declared.get(name)))
     return fields
 
 
@@ -284,6 +295,8 @@ def _print(found: Findings, before: Findings | None) -> None:
     typer.secho(printable(found.shard, 500), bold=True)
     kind = f" of {printable(found.sample_type)}" if found.sample_type else ""
     lines = [("samples", f"{found.n_samples}{kind}")]
+    if found.schema_ref is not None:
+        lines.append(("schema", printable(found.schema_ref)))
     if found.n_bytes is not None:
         lines.append(("bytes", str(found.n_bytes)))
     if found.first_key is not None and found.last_key is not None:
@@ -316,14 +329,17 @@ def _metadata(found: Findings) -> str:
 
 
 def _field_lines(found: Findings) -> list[str]:
-    shown = [(text_value(field.name), field) for field in found.fields[:_SHOWN_FIELDS]]
-    width = max(len(name) for name, _ in shown)
-    lines: list[str] = []
-    for name, field in shown:
-        array = "" if field.dtype is None else f"  {printable(field.dtype)} {_shape(field.shape)}"
-        lines.append(f"{name:<{width}}  {field.wire}{array}")
-    more = len(found.fields) - len(shown)
-    return lines + ([f"… {more} more"] if more else [])
+    lines = [
+        [
+            text_value(field.name),
+            field.wire,
+            "" if field.dtype is None else f"{printable(field.dtype)} {_shape(field.shape)}",
+            "" if field.declared is None else f"declared {printable(field.declared)}",
+        ]
+        for field in found.fields[:_SHOWN_FIELDS]
+    ]
+    more = len(found.fields) - len(lines)
+    return aligned(lines) + ([f"… {more} more"] if more else [])
 
 
 def _shape(shape: Sequence[int] | None) -> str:

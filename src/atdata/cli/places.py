@@ -2,18 +2,63 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from atdata._exceptions import AtdataError, ShardNotFoundError, printable
 from atdata._protocols import DataSource
+from atdata.cli.options import Place, work
+from atdata.load._refs import is_reference
+from atdata.model.schema import Schema
+from atdata.sample.dynamic import DictSample
 from atdata.sources.registry import source_of
 from atdata.transport import gate
 
 _DIGITS = re.compile("([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Shards that an argument names.
+
+    Attributes:
+        source: Where they are.
+        sample_type: The type of their samples.
+        schema: Its schema, if the catalogue has one.
+        schema_ref: The schema's reference.
+    """
+
+    source: DataSource
+    sample_type: type[Any] = DictSample
+    schema: Schema | None = None
+    schema_ref: str | None = None
+
+
+def find(arguments: Sequence[str], place: Place) -> list[Found]:
+    """What paths, folders, patterns, addresses and references name, in their order.
+
+    Raises:
+        typer.BadParameter: An argument makes no sense, or a catalogue is named and not used.
+        AtdataError: There is no such dataset or folder, or an address may not be opened.
+    """
+    if any(place) and not any(map(is_reference, arguments)):
+        raise typer.BadParameter(
+            "a catalogue is named, and no dataset in it: write such as @local/mnist"
+        )
+    return list(_found(arguments, place))
+
+
+def _found(arguments: Sequence[str], place: Place) -> Iterator[Found]:
+    for named, several in groupby(arguments, is_reference):
+        if named:
+            yield from work("references").find(list(several), place)
+        else:
+            yield from map(Found, sources_of(list(several)))
 
 
 def sources_of(arguments: Sequence[str]) -> list[DataSource]:

@@ -1,18 +1,21 @@
 """`atdata preview`: the first samples of shards, or the one with a key."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields as fields_of
 from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from atdata._exceptions import AtdataError, SampleKeyError, printable
 from atdata.cli.app import complain, print_json
-from atdata.cli.places import sources_of
+from atdata.cli.options import Place
+from atdata.cli.places import find
+from atdata.cli.tables import print_plain
+from atdata.cli.terminal import table
 from atdata.cli.values import json_value, text_value
 from atdata.dataset import Dataset
 from atdata.sample.dynamic import DictSample
@@ -27,6 +30,7 @@ _NARROWEST = 12
 
 def preview(
     arguments: Sequence[str],
+    place: Place,
     *,
     n: int,
     skip: int,
@@ -44,7 +48,7 @@ def preview(
     wanted = _names(fields)
     if key is not None and skip:
         raise typer.BadParameter("a key names one sample: leave --skip out")
-    first, *rest = [Dataset[DictSample](source) for source in sources_of(arguments)]
+    first, *rest = _datasets(arguments, place)
     samples = _samples(first.concat(*rest) if rest else first, n, skip, key)
     shown, known, problem = _take(samples, wanted, as_json)
     if isinstance(problem, SampleKeyError):
@@ -74,9 +78,15 @@ def _names(fields: str | None) -> list[str] | None:
     return list(dict.fromkeys(names))
 
 
-def _samples(
-    ds: Dataset[DictSample], n: int, skip: int, key: str | None
-) -> Iterator[tuple[str, DictSample]]:
+def _datasets(arguments: Sequence[str], place: Place) -> list[Dataset[Any]]:
+    """The datasets; their samples are of the type that all have, or as they were stored."""
+    found = find(arguments, place)
+    types = {one.sample_type for one in found}
+    sample_type: type[Any] = types.pop() if len(types) == 1 else DictSample
+    return [Dataset(one.source, sample_type=sample_type) for one in found]
+
+
+def _samples(ds: Dataset[Any], n: int, skip: int, key: str | None) -> Iterator[tuple[str, Any]]:
     if key is not None:
         yield key, ds.get(key)
     else:
@@ -84,7 +94,7 @@ def _samples(
 
 
 def _take(
-    samples: Iterable[tuple[str, DictSample]], wanted: list[str] | None, as_json: bool
+    samples: Iterable[tuple[str, Any]], wanted: list[str] | None, as_json: bool
 ) -> tuple[list[Row], dict[str, None], AtdataError | None]:
     """Samples fit for printing, all their fields' names, and what ended them early."""
     rows: list[Row] = []
@@ -92,46 +102,35 @@ def _take(
     present = json_value if as_json else text_value
     try:
         for key, sample in samples:
-            known.update(dict.fromkeys(sample.keys()))
-            names = sample.keys() if wanted is None else [n for n in wanted if n in sample]
-            rows.append((key, {name: present(sample[name]) for name in names}))
+            values = _values(sample)
+            known.update(dict.fromkeys(values))
+            names = values if wanted is None else [name for name in wanted if name in values]
+            rows.append((key, {name: present(values[name]) for name in names}))
     except AtdataError as error:
         return rows, known, error
     return rows, known, None
 
 
+def _values(sample: Any) -> dict[str, Any]:
+    if isinstance(sample, DictSample):
+        return {name: sample[name] for name in sample.keys()}  # noqa: SIM118
+    return {field.name: getattr(sample, field.name) for field in fields_of(sample)}
+
+
 def _print(names: Sequence[str], rows: Sequence[Row]) -> None:
     columns = names[:_MOST_COLUMNS]
+    lines = [["key", *map(text_value, columns)]]
+    lines += [[text_value(key), *(row.get(name, "") for name in columns)] for key, row in rows]
     console = Console(soft_wrap=False)
     if not console.is_terminal:
-        _print_plain(columns, rows)
+        print_plain(lines)
     elif console.width < _NARROWEST * (len(columns) + 1):
         for row in rows:
             console.print(_card(columns, row))
     else:
-        console.print(_table(columns, rows))
+        console.print(table(lines))
     if len(names) > len(columns):
         complain(f"and {len(names) - len(columns)} more fields: name those you want with --fields")
-
-
-def _print_plain(names: Sequence[str], rows: Sequence[Row]) -> None:
-    lines = [["key", *map(text_value, names)]]
-    lines += [[text_value(key), *(row.get(name, "") for name in names)] for key, row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        padded = [
-            cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)
-        ]
-        typer.echo("  ".join(padded).rstrip())
-
-
-def _table(names: Sequence[str], rows: Sequence[Row]) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    for name in ("key", *map(text_value, names)):
-        table.add_column(Text(name), overflow="fold")
-    for key, row in rows:
-        table.add_row(Text(text_value(key)), *(Text(row.get(name, "")) for name in names))
-    return table
 
 
 def _card(names: Sequence[str], row: Row) -> Table:

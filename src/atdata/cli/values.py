@@ -1,6 +1,9 @@
 """Values of samples for people and for JSON: bounded, and no terminal is sent what they hold."""
 
 import math
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -60,9 +63,17 @@ def json_value(value: Any, depth: int = 0) -> Any:
             return {str(k): json_value(v, depth + 1) for k, v in value.items()}
         case list() | tuple():
             return [json_value(v, depth + 1) for v in value]
+        case set() | frozenset():
+            return [json_value(v, depth + 1) for v in _ordered(value)]
+        case Enum():
+            return json_value(value.value, depth + 1)
+        case np.number() | np.bool():
+            return json_value(value.item(), depth + 1)
         case np.ndarray():
             head = [json_value(v, depth + 1) for v in _head(value)]
             return {"dtype": str(value.dtype), "shape": list(value.shape), "head": head}
+        case _ if is_dataclass(value):
+            return json_value(_fields(value), depth)
         case _:
             return str(value)
 
@@ -84,7 +95,7 @@ def text_value(value: Any, limit: int = 60, depth: int = 0) -> str:
             rest = "…" if len(value) > _HEAD_BYTES else ""
             count = "1 byte" if len(value) == 1 else f"{len(value)} bytes"
             return f"{count} {value[:_HEAD_BYTES].hex()}{rest}".rstrip()
-        case dict() | list() | tuple() if depth > _FEW:
+        case dict() | list() | tuple() | set() | frozenset() if depth > _FEW:
             return "…"
         case dict():
             shown = [
@@ -95,13 +106,27 @@ def text_value(value: Any, limit: int = 60, depth: int = 0) -> str:
         case list() | tuple():
             shown = [text_value(v, inner, depth + 1) for v in value[:_FEW]]
             return "[" + _listed(shown, len(value)) + "]"
+        case set() | frozenset():
+            shown = [text_value(v, inner, depth + 1) for v in _ordered(value)[:_FEW]]
+            return "{" + _listed(shown, len(value)) + "}"
         case np.ndarray():
             head = _head(value)
             shown = [f"{v:.6g}" if isinstance(v, float) else text_value(v, inner, 1) for v in head]
             more = ["…"] if len(head) < value.size else []
             return printable(f"{value.dtype} {value.shape}: {' '.join(shown + more)}", 3 * limit)
+        case _ if is_dataclass(value):
+            return text_value(_fields(value), limit, depth)
         case _:
             return printable(value, limit)
+
+
+def _ordered(values: Iterable[Any]) -> list[Any]:
+    """A set's values in an order that is the same each time."""
+    return sorted(values, key=lambda value: (type(value).__name__, str(value)))
+
+
+def _fields(sample: Any) -> dict[str, Any]:
+    return {field.name: getattr(sample, field.name) for field in fields(sample)}
 
 
 def _listed(shown: list[str], n: int) -> str:

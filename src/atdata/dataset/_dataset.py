@@ -74,6 +74,8 @@ class Dataset[T](Outward[T]):
             it, what is read in order comes straight from its place, and what is shuffled or
             shared is kept in `$ATDATA_CACHE_DIR`, or the user's cache folder.
         cache_bytes: The most that the folder holds; what was used least recently is removed.
+        streaming: Keep nothing: what is shuffled or shared goes into files without a name, which
+            are gone when the process ends. Not with `cache_dir`.
 
     Examples:
         >>> import atdata
@@ -102,6 +104,7 @@ class Dataset[T](Outward[T]):
         max_errors: int | None = None,
         cache_dir: str | Path | None = None,
         cache_bytes: int | None = None,
+        streaming: bool = False,
     ) -> None:
         given = url if source is None else source
         if given is None:
@@ -112,7 +115,7 @@ class Dataset[T](Outward[T]):
         self.metadata_url = metadata_url
         self._options: dict[str, Any] = _checked(
             on_error=on_error, verify=verify, copy=copy, max_errors=max_errors
-        ) | {"cache": _cache(cache_dir, cache_bytes)}
+        ) | {"cache": _cache(cache_dir, cache_bytes, streaming)}
         self._given_type: type[T] | None = sample_type
         self._built: Chain | None = None
         self._view_type: type[Any] | None = None
@@ -252,6 +255,7 @@ class Dataset[T](Outward[T]):
         max_errors: int | None = None,
         cache_dir: str | Path | None = None,
         cache_bytes: int | None = None,
+        streaming: bool | None = None,
     ) -> "Dataset[T]":
         """The same dataset, read with other options; those left out stay as they are.
 
@@ -261,8 +265,9 @@ class Dataset[T](Outward[T]):
         """
         options = _checked(on_error=on_error, verify=verify, copy=copy, max_errors=max_errors)
         options = {name: value for name, value in options.items() if value is not None}
-        if cache_dir is not None or cache_bytes is not None:
-            options["cache"] = _cache(cache_dir, cache_bytes, self._options["cache"])
+        if any(option is not None for option in (cache_dir, cache_bytes, streaming)):
+            before = self._options["cache"]
+            options["cache"] = _cache(cache_dir, cache_bytes, streaming, before)
         new = self.derived(with_options(self.chain, options))
         new._options = self._options | options
         return new
@@ -761,15 +766,23 @@ def _checked(**options: Any) -> dict[str, Any]:
 
 
 def _cache(
-    folder: str | Path | None, n_bytes: int | None, before: ShardCache | None = None
+    folder: str | Path | None,
+    n_bytes: int | None,
+    streaming: bool | None,
+    before: ShardCache | None = None,
 ) -> ShardCache | None:
     """The cache that options ask for; None if they ask for none."""
-    if folder is None and n_bytes is None:
-        return before
+    if folder is not None and streaming:
+        raise ValueError("cache_dir says where shards are kept, and streaming keeps none")
+    was_kept = before is None or before.is_kept
+    is_kept = folder is not None or (was_kept if streaming is None else not streaming)
+    if folder is None and n_bytes is None and is_kept and (before is None or not before.is_kept):
+        return None
     base = ShardCache() if before is None else before
     return ShardCache(
         base.folder if folder is None else Path(folder),
         base.n_bytes if n_bytes is None else n_bytes,
+        is_kept,
     )
 
 

@@ -105,7 +105,6 @@ def write_shards[T](
     progress: bool | None = None,
 ) -> tuple[list[FinishedShard], type[T]]:
     """Write samples as `write_samples` does, and return the shards as facts, with the type."""
-    metadata = plain_metadata(content_metadata)
     final = Path(os.path.realpath(path))
     if not final.name.endswith(".tar"):
         raise ValueError(
@@ -113,33 +112,108 @@ def write_shards[T](
             "own data instead, as a compressed shard cannot be read by position"
         )
     sharded = maxcount is not None or maxsize is not None
+    metadata = plain_metadata(content_metadata)
+    sample_type, samples = typed(samples)
+
+    def name(number: int) -> Path:
+        return Path(numbered(str(final), number)) if sharded else final
+
+    head = Head(sample_type=codec_of(sample_type).name, content_metadata=metadata)
+    with (
+        log_operation("write_samples", path=str(final), sharded=sharded),
+        ShardWriter(name, maxcount=maxcount, maxsize=maxsize, head=head, digest=digest) as writer,
+    ):
+        _fill(writer, samples, sample_type, key=key, progress=progress)
+        shards = writer.close()
+    if sharded:
+        _remove_stale(final, len(shards))
+    return shards, sample_type
+
+
+def deliver_shards[T](
+    samples: Iterable[T],
+    sample_type: type[T],
+    name: Callable[[int], Path],
+    deliver: Callable[[FinishedShard], object],
+    *,
+    maxcount: int | None = None,
+    maxsize: int | None = None,
+    key: str | Callable[[T], str] | None = None,
+    content_metadata: object = None,
+    digest: bool = True,
+    progress: bool | None = None,
+) -> None:
+    """Write samples to shards, and hand each on as soon as it is complete.
+
+    Args:
+        samples: Samples of one type, as `typed` gives them; read once.
+        sample_type: Their type.
+        name: Gives the path of shard number n.
+        deliver: Is given each complete shard, whose file is its own from then on.
+        maxcount: Most samples in a shard.
+        maxsize: Most bytes in a shard.
+        key: As in `write_samples`.
+        content_metadata: As in `write_samples`.
+        digest: As in `write_samples`.
+        progress: As in `write_samples`.
+
+    Raises:
+        ValueError: Two samples have one key, or one alone exceeds `maxsize`.
+        SchemaError: A sample does not fit its type, or is of another type.
+
+    Examples:
+        >>> from atdata.sample.dynamic import DictSample
+        >>> kind, samples = typed(DictSample(n=i) for i in range(3))
+        >>> done = []
+        >>> deliver_shards(samples, kind, lambda n: tmp / f"{n}.tar", done.append, maxcount=2)
+        >>> [shard.n_samples for shard in done]
+        [2, 1]
+    """
+    metadata = plain_metadata(content_metadata)
+    head = Head(sample_type=codec_of(sample_type).name, content_metadata=metadata)
+    with ShardWriter(
+        name, maxcount=maxcount, maxsize=maxsize, head=head, digest=digest, deliver=deliver
+    ) as writer:
+        _fill(writer, samples, sample_type, key=key, progress=progress)
+
+
+def typed[T](samples: Iterable[T]) -> tuple[type[T], Iterable[T]]:
+    """The type of samples, found on the first, and all of the samples.
+
+    Raises:
+        ValueError: There are none.
+
+    Examples:
+        >>> from atdata.sample.dynamic import DictSample
+        >>> kind, samples = typed(DictSample(n=i) for i in range(2))
+        >>> kind.__name__, [sample.n for sample in samples]
+        ('DictSample', [0, 1])
+    """
     source = iter(samples)
     first = list(islice(source, 1))
     if not first:
         raise ValueError("samples must be non-empty: there is nothing to write")
     # An instance of a generic class knows its type arguments, if it was made with any.
-    sample_type: type[T] = getattr(first[0], "__orig_class__", type(first[0]))
+    kind: type[T] = getattr(first[0], "__orig_class__", type(first[0]))
+    return kind, samples if isinstance(samples, Sequence) else chain(first, source)
+
+
+def _fill[T](
+    writer: ShardWriter,
+    samples: Iterable[T],
+    sample_type: type[T],
+    *,
+    key: str | Callable[[T], str] | None,
+    progress: bool | None,
+) -> None:
     codec = codec_of(sample_type)
     keys = _keys(key, sample_type)
-
-    def name(number: int) -> Path:
-        return Path(numbered(str(final), number)) if sharded else final
-
-    head = Head(sample_type=codec.name, content_metadata=metadata)
-    with (
-        log_operation("write_samples", path=str(final), sharded=sharded),
-        Progress("writing", enabled=progress) as bar,
-        ShardWriter(name, maxcount=maxcount, maxsize=maxsize, head=head, digest=digest) as writer,
-    ):
-        seen: set[str] = set()
-        lasting = isinstance(samples, Sequence)
-        for payloads, chunk_keys in _encoded(chain(first, source), codec, keys, lasting=lasting):
+    seen: set[str] = set()
+    lasting = isinstance(samples, Sequence)
+    with Progress("writing", enabled=progress) as bar:
+        for payloads, chunk_keys in _encoded(iter(samples), codec, keys, lasting=lasting):
             writer.add(payloads, None if chunk_keys is None else _checked(chunk_keys, seen))
             bar.advance(len(payloads.sizes))
-        shards = writer.close()
-    if sharded:
-        _remove_stale(final, len(shards))
-    return shards, sample_type
 
 
 type _KeyMaker[T] = Callable[[Sequence[T]], list[str]]

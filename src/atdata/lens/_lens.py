@@ -12,7 +12,7 @@ type DatasetType = type[Any]
 type LensSignature = tuple[DatasetType, DatasetType]
 type LensGetter[S, V] = Callable[[S], V]
 type LensPutter[S, V] = Callable[[V, S], S]
-type LensKind = Literal["declared", "composed", "identity", "structural"]
+type LensKind = Literal["declared", "composed", "identity", "structural", "mapped"]
 
 
 class Lens[S, V]:
@@ -71,7 +71,7 @@ class Lens[S, V]:
 
     @property
     def kind(self) -> LensKind:
-        """How the lens came to be: `declared`, `composed`, `identity` or `structural`."""
+        """How it came to be: `declared`, `composed`, `identity`, `structural` or `mapped`."""
         return "declared"
 
     @property
@@ -89,6 +89,11 @@ class Lens[S, V]:
         """Names of the source and the view, as annotated, whether or not they are defined."""
         annotations = getattr(_annotated(self._getter), "__annotations__", {})
         return _written(annotations, self._parameter), _written(annotations, "return")
+
+    @property
+    def functions(self) -> tuple[LensGetter[S, V] | None, LensPutter[S, V] | None]:
+        """The functions it was made from: `get`, and `put` if there is one."""
+        return self._getter, self._putter
 
     def resolve(self) -> bool:
         """Look the annotated types up.
@@ -268,6 +273,11 @@ class DerivedLens[S, V](Lens[S, V]):
     def written_types(self) -> tuple[str, str]:
         """Names of the source and the view."""
         return type_name(self._source), type_name(self._view)
+
+    @property
+    def functions(self) -> tuple[None, None]:
+        """None: it is made from lenses or types."""
+        return None, None
 
     def resolve(self) -> bool:
         """The types are known."""

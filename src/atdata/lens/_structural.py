@@ -5,13 +5,14 @@ same in both; a field whose type differs is never converted.
 """
 
 import inspect
-from collections.abc import Iterable
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Annotated, Any, NewType, TypeAliasType, TypeVar, get_args, get_origin
 
 from atdata._type_utils import field_types, union_members
 from atdata.lens._laws import same
 from atdata.lens._lens import DerivedLens, LensKind, type_name
+from atdata.lens._mapped import MappedLens, dataclass_fields, has_default
+from atdata.model.lens_parts import FieldRule
 
 
 def unlike(source: type[Any], view: type[Any]) -> list[str]:
@@ -48,16 +49,16 @@ def unlike(source: type[Any], view: type[Any]) -> list[str]:
         return [f"the annotations of the fields cannot be read: {error}"]
     a, b = type_name(source), type_name(view)
     obstacles: list[str] = []
-    for field in _fields(view):
+    for field in dataclass_fields(view):
         name = field.name
         if name in has and not fits(has[name], wants[name]):
             found, wanted = type_name(has[name]), type_name(wants[name])
             obstacles.append(f"field {name!r}: {a} has {found}, {b} wants {wanted}")
-        elif name not in has and field.init and not _has_default(field):
+        elif name not in has and field.init and not has_default(field):
             obstacles.append(
                 f"field {name!r}: {a} does not have it, and {b} has no default for it"
             )
-    given = dict.fromkeys(field.name for field in _fields(view) if field.init)
+    given = dict.fromkeys(field.name for field in dataclass_fields(view) if field.init)
     try:
         inspect.signature(view).bind(**given)
     except TypeError as error:
@@ -98,58 +99,19 @@ def fits(has: Any, wants: Any) -> bool:
     return is_dataclass(wants_class) and wants_class in getattr(has_class, "__mro__", ())
 
 
-class StructuralLens[S, V](DerivedLens[S, V]):
-    """Reads the fields of a view out of a sample, and writes them back into it.
-
-    `put` makes the new sample as `dataclasses.replace` does, by calling its class, so that
-    `__post_init__` sees each sample. Fields that the class does not take as arguments
-    (`init=False`) are set afterwards if the view has them, or if they have a default and thus are
-    not the class's own to work out.
-    """
+class StructuralLens[S, V](MappedLens[S, V]):
+    """The mapped lens of two types whose rules are their fields of one name."""
 
     def __init__(self, source_type: type[S], view_type: type[V]) -> None:
         name = f"structural({type_name(source_type)}, {type_name(view_type)})"
-        super().__init__(name, source_type, view_type)
-        has, wants = _fields(source_type), _fields(view_type)
-        self._taken = [f.name for f in wants if f.init and f.name in _names(has)]
-        self._set = [f.name for f in wants if not f.init and f.name in _names(has)]
-        self._shared = {*self._taken, *self._set}
-        self._unshared = [f for f in wants if f.name not in self._shared and _has_default(f)]
-        self._source_taken = [f.name for f in has if f.init]
-        self._source_set = [
-            f.name for f in has if not f.init and (f.name in self._shared or _has_default(f))
-        ]
+        has = {field.name for field in dataclass_fields(source_type)}
+        shared = [f.name for f in dataclass_fields(view_type) if f.name in has]
+        super().__init__(name, source_type, view_type, [FieldRule(n, n) for n in shared])
 
     @property
     def kind(self) -> LensKind:
         """`structural`."""
         return "structural"
-
-    def get(self, s: S) -> V:
-        """Make the view from the fields it shares with the sample."""
-        view = self._view(**{name: getattr(s, name) for name in self._taken})
-        for name in self._set:
-            object.__setattr__(view, name, getattr(s, name))  # as a frozen class allows
-        return view
-
-    def put(self, v: V, s: S) -> S:
-        """Make a sample with the view's fields, and those the view does not have from `s`.
-
-        Raises:
-            ValueError: A field that the sample has no place for is not at its default.
-        """
-        for field in self._unshared:
-            if not same(getattr(v, field.name), _default(field)):
-                raise ValueError(
-                    f"lens {self.name} cannot write back field {field.name!r}: "
-                    f"{type_name(self._source)} has no such field\n"
-                    "  Leave it at its default, or write a lens with @atdata.lens."
-                )
-        taken = {n: getattr(v if n in self._shared else s, n) for n in self._source_taken}
-        sample = self._source(**taken)
-        for name in self._source_set:
-            object.__setattr__(sample, name, getattr(v if name in self._shared else s, name))
-        return sample
 
     def __reduce__(self) -> tuple[Any, ...]:
         return StructuralLens, (self._source, self._view)
@@ -199,22 +161,6 @@ def is_untyped(kind: Any) -> bool:
 def is_packable(kind: Any) -> bool:
     """Whether samples of a type can be read from a payload and written to one."""
     return hasattr(kind, "from_bytes") and hasattr(kind, "packed")
-
-
-def _fields(kind: Any) -> tuple[Field[Any], ...]:
-    return fields(get_origin(kind) or kind)
-
-
-def _names(of: Iterable[Field[Any]]) -> set[str]:
-    return {field.name for field in of}
-
-
-def _has_default(field: Field[Any]) -> bool:
-    return field.default is not MISSING or field.default_factory is not MISSING
-
-
-def _default(field: Field[Any]) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _plain(annotation: Any) -> Any:

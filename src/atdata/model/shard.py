@@ -36,3 +36,35 @@ class SkippedSample:
     key: str | None
     offset: int | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredShard:
+    """A shard in a store: its address, what it holds, and how to know it again.
+
+    Attributes:
+        url: Its address: a path, a URL, or relative to the store of its repository.
+        n_samples: How many samples it holds, where that is known.
+        n_bytes: Its size, where that is known.
+        sha256: Its digest as 64 hex digits, where one was taken.
+    """
+
+    url: str
+    n_samples: int | None = None
+    n_bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What lies in a store under a key.
+
+    Attributes:
+        key: Its key, relative to the store.
+        n_bytes: Its size.
+        modified: When it was written, in seconds since 1970.
+    """
+
+    key: str
+    n_bytes: int
+    modified: float

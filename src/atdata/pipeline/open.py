@@ -45,14 +45,15 @@ def open_shard(source: DataSource, shard_id: str, cache: ShardCache | None = Non
     Args:
         source: Where it is.
         shard_id: The shard.
-        cache: Where to keep it, if it is elsewhere; None reads it where it is.
+        cache: Where to keep it, if it is elsewhere; None, or one that keeps nothing, reads it
+            where it is.
 
     Raises:
         ShardError: It is not there, or its index is damaged.
         SourceError: Its place failed or refused.
         OSError: This process may not open any more files.
     """
-    if cache is not None:
+    if cache is not None and cache.is_kept:
         return open_here(source, shard_id, cache)
     try:
         return _open(source, shard_id)

@@ -50,7 +50,8 @@ class ShardWriter:
     """Writes samples to one shard, or to as many as the limits ask for.
 
     Nothing is visible under its final name before `close`, and nothing is left if the `with`
-    block is left by an exception.
+    block is left by an exception. With `deliver`, each shard gets its name as soon as it is
+    complete and is the receiver's from then on; whether it reached the disk is theirs to see to.
 
     Args:
         name: Gives the final path of shard number n.
@@ -58,6 +59,7 @@ class ShardWriter:
         maxsize: Most bytes in a shard, everything counted. None: no limit.
         head: What each shard's index says of the dataset.
         digest: Compute SHA-256 of shards and BLAKE3 of blocks. XXH3 is always computed.
+        deliver: Is given each shard when it is complete.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class ShardWriter:
         maxsize: int | None = None,
         head: shard_index.Head | None = None,
         digest: bool = True,
+        deliver: Callable[[FinishedShard], object] | None = None,
     ) -> None:
         if maxcount is not None and maxcount < 1:
             raise ValueError(f"maxcount is {maxcount}; a shard holds at least one sample")
@@ -78,7 +81,9 @@ class ShardWriter:
         self._maxsize = maxsize
         self._head = head or shard_index.Head()
         self._digest = digest
+        self._deliver = deliver
         self._open: _OpenShard | None = None
+        self._n_shards = 0
         self._done: list[tuple[Path, FinishedShard]] = []
         self.n_samples = 0
 
@@ -115,7 +120,8 @@ class ShardWriter:
                 self._finish()
 
     def _start(self) -> "_OpenShard":
-        path = self._name(len(self._done))
+        path = self._name(self._n_shards)
+        self._n_shards += 1
         return _OpenShard(
             path, self._head, self.n_samples, self._maxcount, self._maxsize, digest=self._digest
         )
@@ -124,16 +130,22 @@ class ShardWriter:
         if self._open is not None:
             shard, self._open = self._open, None
             try:
-                self._done.append((shard.temporary, shard.finish()))
+                finished = shard.finish()
+                if self._deliver is not None:
+                    shard.temporary.replace(finished.path)
             except BaseException:
                 shard.abandon()
                 raise
+            if self._deliver is None:
+                self._done.append((shard.temporary, finished))
+            else:
+                self._deliver(finished)
 
     def close(self) -> list[FinishedShard]:
         """Finish the last shard and give all their names.
 
         Returns:
-            The shards in order; empty if no sample was added.
+            The shards in order; empty if no sample was added, or if they were delivered.
         """
         try:
             self._finish()
@@ -291,7 +303,7 @@ class _OpenShard:
         self._n_blocks += len(fresh)
         data = whole[:total]
         hashed = self._digests.update(data, (header_at[fresh] - self._end).tolist())
-        _write_all(self._fd, data)
+        _write_all(self._fd, data, self.temporary)
         self._in_hand.append((whole, hashed))
 
     def _encoded_head(self, *, running: bool) -> bytes:
@@ -315,7 +327,7 @@ class _OpenShard:
             damage=damage,
             proof=proof,
         )
-        _write_all(self._fd, np.frombuffer(tail, np.uint8))
+        _write_all(self._fd, np.frombuffer(tail, np.uint8), self.temporary)
         sha256 = self._digests.whole(tail)
         os.close(self._fd)
         self._fd = -1
@@ -347,7 +359,10 @@ def _header_rows(starts: Int64Array, at: Int64Array) -> Int64Array:
     return rows
 
 
-def _write_all(fd: int, data: ByteArray) -> None:
+def _write_all(fd: int, data: ByteArray, path: Path) -> None:
     view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    try:
+        while view:
+            view = view[os.write(fd, view) :]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # says which disk is full

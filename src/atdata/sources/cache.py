@@ -76,6 +76,8 @@ class ShardCache:
             together have no more bytes than this. The one just added stays, whatever its size;
             but one of more than 4 GiB that is larger than this is refused. What has no name (see
             `fetch`) is bounded likewise, in each process.
+        is_kept: Whether what is added stays for other processes and later ones. Otherwise it
+            goes into files without a name, of which nothing is left when the process ends.
 
     Examples:
         >>> import gzip, atdata
@@ -92,6 +94,7 @@ class ShardCache:
 
     folder: Path = field(default_factory=cache_folder)
     n_bytes: int = 32 << 30
+    is_kept: bool = True
 
     def __post_init__(self) -> None:
         if self.n_bytes < 0:
@@ -214,7 +217,7 @@ class ShardCache:
 
     def _add(self, source: DataSource, shard_id: str, named: Named, final: Path) -> Copy | None:
         """Fetch a shard; None if it changed meanwhile."""
-        with self._part(named.key) as part:
+        with self._part(named.key if self.is_kept else "") as part:
             if _is(final, named):
                 return Copy(final)  # another process was faster
             try:

@@ -1,6 +1,7 @@
 """From what people write to the source that reads it."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
@@ -20,8 +21,10 @@ _BUILT_IN = frozenset({None, "file", "http", "https"})
 def source_of(spec: object) -> DataSource:
     """The source for a path, a URL, a list of them, or a source itself.
 
-    A scheme that is not built in (`file`, `http`, `https`, or none) is looked up among the entry
-    points of the group `atdata.sources`, under its name.
+    An `s3:` address is opened with the keys, the endpoint and the region that the environment
+    names (`AWS_ACCESS_KEY_ID` and so on), and anonymously where it names no keys; for others, make
+    an `S3Source`. A scheme that is not built in (`file`, `http`, `https`, `s3`, or none) is looked
+    up among the entry points of the group `atdata.sources`, under its name.
 
     Args:
         spec: A `str` or `Path`, a list of those, or any object with `list_shards` and
@@ -38,11 +41,13 @@ def source_of(spec: object) -> DataSource:
     Examples:
         >>> source_of("digits-{0..1}.tar").list_shards()
         ['digits-0.tar', 'digits-1.tar']
+        >>> source_of("s3://shards/digits-{0..1}.tar").list_shards()
+        ['s3://shards/digits-0.tar', 's3://shards/digits-1.tar']
         >>> source_of("pipe:cat digits.tar")
         Traceback (most recent call last):
         atdata._exceptions.UnsafeURLError: cannot read pipe:…
           reason  addresses of the kind 'pipe:' are not opened
-          Allowed: a path, file:, http: or https:. Write ./pipe:… for a file of that name.
+          Allowed: a path, file:, http:, https: or s3:. Write ./pipe:… for a file of that name.
     """
     if isinstance(spec, str | Path):
         return _by_scheme(spec, [spec])
@@ -68,6 +73,10 @@ def _by_scheme(spec: str | Path | Sequence[str | Path], urls: Sequence[str | Pat
     if len(schemes) > 1:
         shown = ", ".join(sorted(f"{s}:" if s else "paths" for s in schemes))
         raise ValueError(f"one source cannot read from several kinds of places: {shown}")
+    if schemes == {"s3"}:
+        # Loaded only now, with what it needs of HTTP.
+        from_env: SourceFactory = import_module("atdata.sources.s3").S3Source.from_env
+        return from_env(list(map(str, urls)))
     first = str(urls[0])
     for entry in entry_points(group=_GROUP, name=schemes.pop() or ""):
         factory = cast(SourceFactory, entry.load())

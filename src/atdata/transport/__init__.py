@@ -1,6 +1,7 @@
 """Bytes from places and to places: `gate` admits an address, `file` and `http` open it.
 
-`retry` says when to try again. `http` is loaded when the first address needs it.
+`retry` says when to try again. `s3` and `s3_upload` read and put objects over `http`, signed by
+`signing` for whom `credentials` name. `http` is loaded when the first address needs it.
 """
 
 import sys

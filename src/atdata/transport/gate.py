@@ -2,7 +2,8 @@
 
 What may be opened depends on who named it. A user may name a file of this machine or a web
 address. A record, which anybody may have written, may name only a public `https` address. There
-is no scheme that runs a program, and no address that means standard input.
+is no scheme that runs a program, and no address that means standard input. `s3:` addresses go to
+`s3`, which makes web addresses of them.
 
 An address is checked three times: its text by `check`, each redirect by `redirected`, and the
 machine that its host name leads to by `public_addresses`, at the moment of connecting.
@@ -25,7 +26,7 @@ type Origin = Literal["user", "record"]
 type Resolver = Callable[[str, int], Sequence[str]]
 """Gives the numeric addresses of a host name."""
 
-_ALLOWED = {"user": "a path, file:, http: or https:", "record": "https:"}
+_ALLOWED = {"user": "a path, file:, http:, https: or s3:", "record": "https:"}
 _WEB_SCHEMES: dict[str, tuple[str, ...]] = {"user": ("http", "https"), "record": ("https",)}
 _PORTS = {"http": 80, "https": 443}
 _LONGEST = 8192
@@ -121,7 +122,7 @@ def check(url: str, *, origin: Origin = "user") -> Address:
         Traceback (most recent call last):
         atdata._exceptions.UnsafeURLError: cannot read pipe:…
           reason  addresses of the kind 'pipe:' are not opened
-          Allowed: a path, file:, http: or https:. Write ./pipe:… for a file of that name.
+          Allowed: a path, file:, http:, https: or s3:. Write ./pipe:… for a file of that name.
         >>> check("http://example.org/a.tar", origin="record")
         Traceback (most recent call last):
         atdata._exceptions.UnsafeURLError: cannot read http://example.org/a.tar
@@ -134,8 +135,12 @@ def check(url: str, *, origin: Origin = "user") -> Address:
     if origin == "user" and scheme in {None, "file"}:
         return _file(url, scheme)
     reason = f"addresses of the kind '{scheme}:' are not opened" if scheme else "it is not a URL"
-    hint = f" Write ./{scheme}:… for a file of that name." if origin == "user" else ""
-    raise UnsafeURLError(redacted(url), reason, hint=f"Allowed: {_ALLOWED[origin]}.{hint}")
+    hint = f"Allowed: {_ALLOWED[origin]}."
+    if origin == "user" and scheme == "s3":  # it comes here only where buckets are not read
+        hint = "Allowed: a path, file:, http: or https:. Read it with a Dataset or an S3Source."
+    elif origin == "user":
+        hint += f" Write ./{scheme}:… for a file of that name."
+    raise UnsafeURLError(redacted(url), reason, hint=hint)
 
 
 def redirected(current: WebAddress, location: str, *, origin: Origin = "user") -> WebAddress:

@@ -21,7 +21,7 @@ import threading
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -99,7 +99,7 @@ def open_url(url: str, *, origin: Origin = "user", patience: Patience = _PATIENC
         Traceback (most recent call last):
         atdata._exceptions.UnsafeURLError: cannot read ftp://example.org/a.tar
           reason  addresses of the kind 'ftp:' are not opened
-          Allowed: a path, file:, http: or https:. Write ./ftp:… for a file of that name.
+          Allowed: a path, file:, http:, https: or s3:. Write ./ftp:… for a file of that name.
     """
     body = _Body(url, origin, patience)
     try:
@@ -125,7 +125,7 @@ def size(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE) -
         Traceback (most recent call last):
         atdata._exceptions.UnsafeURLError: cannot read -
           reason  it names no file
-          Allowed: a path, file:, http: or https:.
+          Allowed: a path, file:, http:, https: or s3:.
     """
     with _Body(url, origin, patience, start=0, length=1) as body:
         body.begin()
@@ -155,7 +155,7 @@ def version(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE
         Traceback (most recent call last):
         atdata._exceptions.UnsafeURLError: cannot read -
           reason  it names no file
-          Allowed: a path, file:, http: or https:.
+          Allowed: a path, file:, http:, https: or s3:.
     """
     with _Body(url, origin, patience, start=0, length=1) as body:
         body.begin()
@@ -204,6 +204,118 @@ def read_range(
     if len(data) != length:
         raise too_short(redacted(url), body.total or len(data), start, length)
     return data
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request that does more than read a file.
+
+    Attributes:
+        method: Such as `"PUT"`.
+        url: The address.
+        headers: Headers; `Content-Length` is added.
+        content: The body.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    content: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered, whatever it was.
+
+    Attributes:
+        status: The status code.
+        headers: The headers, named in lower case.
+        body: The whole body.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+def exchange(
+    make: Callable[[], Outgoing],
+    *,
+    most: int,
+    patience: Patience = _PATIENCE,
+    passing: Callable[[Reply], bool] = lambda reply: is_passing(reply.status),
+) -> Reply:
+    """Send a request, again where the server cannot answer it now, and read the whole answer.
+
+    The request must bear being sent twice: where an answer is lost, it is. Redirects are not
+    followed, but returned.
+
+    Args:
+        make: Makes the request, anew for each try, as a signature holds a time.
+        most: How many bytes the body of the answer may have.
+        patience: How long to wait.
+        passing: Whether to try again after this answer; when patience ends, it is returned.
+
+    Raises:
+        SourceError: The server cannot be reached, or does not give a whole answer.
+        UnsafeURLError: The address is not allowed.
+
+    Examples:
+        >>> exchange(lambda: Outgoing("DELETE", "ftp://example.org/"), most=0)
+        Traceback (most recent call last):
+        atdata._exceptions.UnsafeURLError: cannot read ftp://example.org/
+          reason  addresses of the kind 'ftp:' are not opened
+          Allowed: a path, file:, http:, https: or s3:. Write ./ftp:… for a file of that name.
+    """
+    failures, waited = 0, 0.0
+    while True:
+        request = make()
+        reply, failure = None, None
+        try:
+            reply = _exchange_once(request, most, patience)
+            if not passing(reply):
+                return reply
+            after = retry_after(reply.headers.get("retry-after", ""), now=datetime.now(UTC))
+        except _PassingError as error:
+            failure, after = error, error.asked
+        failures += 1
+        chance = random.SystemRandom().random()
+        delay = patience.backoff.delay(failures, waited=waited, chance=chance, asked=after)
+        if delay is None and reply is not None:
+            return reply
+        if delay is None:
+            tries = f" ({failures} tries)" if failures > 1 else ""
+            reason = f"{failure.reason if failure else 'no answer'}{tries}"
+            raise SourceError(redacted(request.url), reason) from failure
+        waited += delay
+        halt.pause(delay)
+
+
+def _exchange_once(request: Outgoing, most: int, patience: Patience) -> Reply:
+    headers = [("User-Agent", "atdata"), *request.headers.items()]
+    headers.append(("Content-Length", str(len(request.content))))
+    answer = _send(
+        _web(request.url, "user"),
+        headers,
+        patience,
+        public_only=False,
+        method=request.method,
+        content=request.content,
+    )
+    body = bytearray()
+    try:
+        while (piece := answer.next_piece()) is not None:
+            body += piece
+            if len(body) > most:
+                raise SourceError(redacted(request.url), f"the answer has more than {most} bytes")
+    finally:
+        answer.close()
+    return Reply(answer.status, answer.headers, bytes(body))
+
+
+def _in_pieces(content: bytes) -> Iterable[bytes]:
+    """A body in pieces, of which a connection copies only what it could not send yet."""
+    return (content[at : at + _BUFFER] for at in range(0, len(content), _BUFFER))
 
 
 def close() -> None:
@@ -317,6 +429,10 @@ class _Answer:
 
     def header(self, name: str) -> str:
         return self._headers.get(name.encode(), "")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode("latin-1"): value for name, value in self._headers.items()}
 
     @property
     def length(self) -> int | None:
@@ -732,6 +848,8 @@ def _send(
     patience: Patience,
     *,
     public_only: bool,
+    method: str = "GET",
+    content: bytes | None = None,
 ) -> _Answer:
     """One request and the head of its answer."""
     halt.check()
@@ -742,11 +860,12 @@ def _send(
         basic = base64.b64encode(":".join(address.credentials).encode()).decode()
         sent.append(("Authorization", f"Basic {basic}"))
     request = httpcore2.Request(
-        "GET",
+        method,
         httpcore2.URL(
             scheme=address.scheme, host=address.host, port=address.own_port, target=address.target
         ),
         headers=sent,
+        content=None if content is None else _in_pieces(content),
         extensions={
             "timeout": {
                 "connect": patience.connect,

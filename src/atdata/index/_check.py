@@ -1,0 +1,106 @@
+"""Comparing stored shards with the digests that the catalogue holds."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from atdata._exceptions import AtdataError
+from atdata._protocols import AbstractDataStore
+from atdata.dataset._progress import Progress
+from atdata.index._datasets import source_behind
+from atdata.model.entry import DatasetEntry
+from atdata.model.shard import StoredShard
+
+_PIECE = 1 << 20
+OK, MISMATCH, SKIPPED = "ok", "mismatch", "skipped"
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What a comparison of a dataset's shards with its catalogue found.
+
+    Attributes:
+        name: The dataset's name.
+        cid: The entry's CID.
+        statuses: By shard: `"ok"`, `"mismatch"`, `"skipped"` where the catalogue holds no digest,
+            or `"error:"` with what happened.
+        n_bytes: How much was read.
+    """
+
+    name: str
+    cid: str
+    statuses: dict[str, str] = field(default_factory=dict[str, str])
+    n_bytes: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every shard that has a digest is what it was."""
+        return all(status in (OK, SKIPPED) for status in self.statuses.values())
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        counts = {OK: 0, MISMATCH: 0, SKIPPED: 0, "error": 0}
+        for status in self.statuses.values():
+            counts[status.partition(":")[0]] += 1
+        said = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+        return f"{self.name}: {said or 'no shards'}"
+
+
+def verify_checksums(entry: DatasetEntry) -> dict[str, str]:
+    """Read all shards of an entry, here or elsewhere, and compare their SHA-256.
+
+    Args:
+        entry: An entry as an index gives it, with full addresses.
+
+    Returns:
+        By address: `"ok"`, `"mismatch"`, `"skipped"` where the entry holds no digest, or
+        `"error:"` with what happened.
+
+    Examples:
+        >>> import atdata
+        >>> ds = atdata.write_samples([atdata.DictSample(n=1)], tmp / "one.tar")
+        >>> url = ds.list_shards()[0]
+        >>> entry = DatasetEntry("one", "atdata://local/schema/DictSample@1.0.0", [url],
+        ...                      metadata={"checksums": {url: "0" * 64}})
+        >>> list(verify_checksums(entry).values())
+        ['mismatch']
+    """
+    return dict(_statuses(entry, None).statuses)
+
+
+def verify(
+    entry: DatasetEntry, store: AbstractDataStore | None, *, progress: bool | None = None
+) -> VerifyReport:
+    """Compare the shards of an entry with its digests, reading them as the store does."""
+    return _statuses(entry, store, progress=progress)
+
+
+def _statuses(
+    entry: DatasetEntry, store: AbstractDataStore | None, *, progress: bool | None = False
+) -> VerifyReport:
+    statuses: dict[str, str] = {}
+    n_bytes = 0
+    with Progress("verifying", enabled=progress) as bar:
+        for shard in entry.shards:
+            if shard.sha256 is None:
+                statuses[shard.url] = SKIPPED
+                continue
+            status, n = _status(shard, store)
+            statuses[shard.url] = status
+            n_bytes += n
+            bar.advance(shard.n_samples or 0)
+    return VerifyReport(entry.name, entry.cid, statuses, n_bytes)
+
+
+def _status(shard: StoredShard, store: AbstractDataStore | None) -> tuple[str, int]:
+    digest, n_bytes = hashlib.sha256(), 0
+    try:
+        source = source_behind(store, [shard])
+        with source.open_shard(source.list_shards()[0]) as stream:
+            while piece := stream.read(_PIECE):
+                digest.update(piece)
+                n_bytes += len(piece)
+    except (AtdataError, OSError, ValueError) as error:
+        return f"error:{str(error).partition(chr(10))[0]}", n_bytes
+    return (OK if digest.hexdigest() == shard.sha256 else MISMATCH), n_bytes

@@ -1,0 +1,184 @@
+"""Cataloguing shards that are there already: where they lie, or copied into the store."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from atdata._exceptions import ShardError, printable
+from atdata._logging import log_operation
+from atdata._protocols import AbstractDataStore, DataSource, SupportsLocalPath, SupportsRange
+from atdata.dataset import Dataset
+from atdata.index._datasets import is_relative, outside
+from atdata.index._schemas import Planned, find, is_untyped, plan, until_settled
+from atdata.index._work import Work
+from atdata.index._writing import (
+    Said,
+    catalogue,
+    choose_store,
+    entry_of_said,
+    placed,
+    refuse_taken,
+)
+from atdata.model.entry import DatasetEntry
+from atdata.model.shard import FinishedShard, StoredShard
+from atdata.pipeline.access import Count, count_shards
+from atdata.pipeline.chain import Part
+from atdata.repository import Mounted
+from atdata.shard.digest import sha256_file
+from atdata.sources.registry import source_of
+from atdata.stores.keys import is_address
+
+_PIECE = 1 << 20
+
+
+def insert(
+    mounted: Mounted,
+    ds: Dataset[Any],
+    said: Said,
+    *,
+    schema_ref: str | None,
+    checksums: bool,
+) -> DatasetEntry:
+    """Catalogue a dataset whose shards stay where they are."""
+    part = plain_part(ds)
+    if part is None:
+        raise ValueError(
+            "only whole shards can be catalogued where they lie, and this dataset is a view of "
+            "some: it is filtered, mapped, cut, mixed or seen through a lens\n"
+            "  Write what it gives: index.write(ds, name=...), or insert_dataset(..., copy=True)."
+        )
+    refuse_taken(mounted, said.name, said.version)
+    shards = list(_described(mounted, part, checksums=checksums))
+    sample_type: type[Any] = part.stored_type
+
+    def attempt() -> DatasetEntry:
+        planned = chosen(mounted, sample_type, schema_ref)
+        return catalogue(mounted, entry_of_said(said, planned.ref, shards), planned)
+
+    return outside(mounted, until_settled(attempt))
+
+
+def copy(
+    mounted: Mounted,
+    part: Part,
+    said: Said,
+    *,
+    schema_ref: str | None,
+    data_store: Any,
+) -> DatasetEntry:
+    """Copy shards as they are into a store, and catalogue the copies."""
+    store, own = choose_store(mounted, data_store)
+    refuse_taken(mounted, said.name, said.version)
+    ids = part.source.list_shards()
+    with (
+        log_operation("index.insert_dataset", name=said.name, repo=mounted.name),
+        Work(mounted, store, said.name, own_store=own) as work,
+    ):
+        for number, (shard_id, count) in enumerate(_counts(part, ids)):
+            work.deliver(_here(part.source, shard_id, count, work.path(number)))
+        shards = placed(work.shards(), store, own=own)
+
+        def attempt() -> DatasetEntry:
+            planned = chosen(mounted, part.stored_type, schema_ref)
+            entry = entry_of_said(said, planned.ref, shards)
+            return catalogue(mounted, entry, planned, also=[work.done])
+
+        entry = until_settled(attempt, unless=work.done.key)
+        work.committed()
+    return outside(mounted, entry)
+
+
+def chosen(mounted: Mounted, sample_type: type[Any], schema_ref: str | None) -> Planned:
+    """The schema that was named, which must be there, or else that of the type."""
+    if schema_ref is None:
+        return plan(mounted.provider, sample_type)
+    if is_untyped(schema_ref):
+        return Planned(schema_ref, None)
+    schema = find(mounted.provider, schema_ref, repo=mounted.name)
+    return Planned(schema.ref, schema)
+
+
+def plain_part(ds: Dataset[Any]) -> Part | None:
+    """The only part of a dataset that is whole shards and nothing else; None for a view."""
+    parts = ds.chain.parts
+    one = parts[0] if len(parts) == 1 else None
+    is_plain = ds.chain.repeats == 1 and not ds.chain.tail and ds.chain.mixture is None
+    if isinstance(one, Part) and is_plain and not one.stages and one.rows is None:
+        return one
+    return None
+
+
+def _described(mounted: Mounted, part: Part, *, checksums: bool) -> Iterator[StoredShard]:
+    """The shards with the addresses, counts and sizes that the entry holds."""
+    store = mounted.repository.store
+    source = part.source
+    for shard_id, count in _counts(part, source.list_shards()):
+        path = _path(source, shard_id)
+        if path is None:
+            url, n_bytes = _address(shard_id), _size(source, shard_id)
+        else:
+            url, n_bytes = os.path.realpath(path), path.stat().st_size
+        if store is not None:
+            url = _within(store, url)
+        sha256 = None
+        if checksums:
+            sha256 = sha256_file(path) if path is not None else _sha256(source, shard_id)
+        yield StoredShard(url, count.n, n_bytes, sha256)
+
+
+def _counts(part: Part, ids: Sequence[str]) -> Iterator[tuple[str, Count]]:
+    for shard_id, count in count_shards(part, ids):
+        if count.errors:
+            raise count.errors[0]
+        yield shard_id, count
+
+
+def _path(source: DataSource, shard_id: str) -> Path | None:
+    return source.local_path(shard_id) if isinstance(source, SupportsLocalPath) else None
+
+
+def _within(store: AbstractDataStore, url: str) -> str:
+    """The key of what lies in a store; so it is known to be needed, and moves with the store."""
+    key = url.removeprefix(store.url("x").removesuffix("x"))
+    return key if key != url and is_relative(key) and store.url(key) == url else url
+
+
+def _address(shard_id: str) -> str:
+    """What anyone can open; a source of one's own may call its shards anything."""
+    if not is_address(shard_id):
+        raise ValueError(
+            f"shard {printable(repr(shard_id))} has no address, so nobody else finds it\n"
+            "  Copy the shards into the store: insert_dataset(..., copy=True)"
+        )
+    source_of([shard_id])  # UnsafeURLError if it is of a kind that is not opened
+    return shard_id
+
+
+def _size(source: DataSource, shard_id: str) -> int | None:
+    return source.shard_size(shard_id) if isinstance(source, SupportsRange) else None
+
+
+def _sha256(source: DataSource, shard_id: str) -> str:
+    digest = hashlib.sha256()
+    with source.open_shard(shard_id) as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _here(source: DataSource, shard_id: str, count: Count, path: Path) -> FinishedShard:
+    """A shard as a file of this machine: where it is, or fetched to `path`."""
+    there = _path(source, shard_id)
+    if there is not None:
+        return FinishedShard(there, count.n, there.stat().st_size, sha256_file(there))
+    digest, n_bytes = hashlib.sha256(), 0
+    with source.open_shard(shard_id) as stream, path.open("xb") as file:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+            n_bytes += file.write(piece)
+    wanted = _size(source, shard_id)
+    if wanted is not None and wanted != n_bytes:
+        raise ShardError(shard_id, f"gave {n_bytes} bytes of {wanted}", offset=n_bytes)
+    return FinishedShard(path, count.n, n_bytes, digest.hexdigest())
