@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from itertools import batched
 from pathlib import Path
 
+from atdata.index import Index
 from atdata.model.entry import DatasetEntry
 from atdata.model.label import Label
 from atdata.model.record import Put, SearchText
@@ -81,6 +82,15 @@ def measure(provider: IndexProvider, n: int) -> None:
         "search: common, one ref": lambda: provider.search("shared", refs=["tag:robot"]),
         "search: rare, one ref": lambda: provider.search("000777", refs=["tag:robot"]),
         "search: everything": provider.search,
+    }
+    index = Index(provider)
+    names = [key[1] for key in last]
+    calls |= {
+        "Index.get_dataset": lambda: index.get_dataset(wanted.choice(names)),
+        "Index.list_datasets, 100": lambda: index.list_datasets(limit=100),
+        "Index.search: a ninth": lambda: index.search("galaxy"),
+        "Index.search: all": lambda: index.search("shared"),
+        "Index.search: two words": lambda: index.search("common shared"),
     }
     for name, call in calls.items():
         print(f"  {name:28} {median_ms(call):9.2f} ms")

@@ -28,6 +28,7 @@ _HOMES = {
     "ArrayFormat": "atdata._protocols",
     "AtdataError": "atdata._exceptions",
     "ConflictError": "atdata._exceptions",
+    "DamagedRecordError": "atdata._exceptions",
     "DataSource": "atdata._protocols",
     "Dataset": "atdata.dataset",
     "DatasetDict": "atdata.load",

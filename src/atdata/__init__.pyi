@@ -5,6 +5,7 @@ from atdata._cid import verify_cid as verify_cid
 from atdata._exceptions import AmbiguousLensError as AmbiguousLensError
 from atdata._exceptions import AtdataError as AtdataError
 from atdata._exceptions import ConflictError as ConflictError
+from atdata._exceptions import DamagedRecordError as DamagedRecordError
 from atdata._exceptions import LensNotFoundError as LensNotFoundError
 from atdata._exceptions import LensRecordError as LensRecordError
 from atdata._exceptions import MissingExtraError as MissingExtraError

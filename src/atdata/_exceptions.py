@@ -18,6 +18,7 @@
     ├── TooManyErrorsError                          more was left out than `max_errors` allows
     ├── StateError             (ValueError)         a state of other data, or no state at all
     ├── RecordNotFoundError    (KeyError)           the catalogue has no such record
+    ├── DamagedRecordError     (ValueError)         a record of the catalogue cannot be read
     ├── RecordExistsError      (ValueError)         a record that never changes is there already
     ├── ConflictError                               someone else changed a record first
     ├── StorageError           (OSError)            a database or a store refused or failed
@@ -461,6 +462,25 @@ class RecordNotFoundError(AtdataError, KeyError):
         lines += [f"  closest: {', '.join(map(printable, self.closest[:8]))}"] if closest else []
         lines += [f"  {hint}"] if hint else []
         super().__init__("\n".join(lines))
+
+
+class DamagedRecordError(AtdataError, ValueError):
+    """A record of the catalogue cannot be read.
+
+    Attributes:
+        kind: What it should be.
+        ref: Its name, with its version or CID.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, kind: str, ref: str, reason: str) -> None:
+        self.kind = kind
+        self.ref = ref
+        self.reason = reason
+        super().__init__(
+            f"{kind} {printable(repr(ref))} in the catalogue is damaged: {printable(reason)}\n"
+            "  Remove it, or restore it from a copy of the catalogue."
+        )
 
 
 class RecordExistsError(AtdataError, ValueError):

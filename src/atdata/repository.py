@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Repository:
                 f"{type(store).__name__} does not"
             )
 
-    @property
+    @cached_property
     def store(self) -> AbstractDataStore | None:
         """The store that addresses in the repository's entries are relative to, if it has one.
 

@@ -107,3 +107,11 @@ def test_a_name_with_an_at_sign_is_no_name_of_a_label(local: Index) -> None:
         with pytest.raises(ValueError, match="no version"):
             local.label("a", entry.cid, version=version)
     assert len(local.list_labels()) == 1
+
+
+def test_a_description_belongs_to_a_version(index: Index) -> None:
+    """What is said of the bare name would be lost with its next move, and is refused."""
+    entry = index.write(points(1), name="points")
+
+    with pytest.raises(ValueError, match="version="):
+        index.label("points", entry.cid, description="the best")

@@ -470,7 +470,7 @@ def test_a_module_is_allowed_by_name_or_beneath_a_package(module: Write, allowed
     assert lens_of(stored(lens), allowed_modules=[allowed]) is lens
 
 
-# S4: a record cannot make a lens of just any callable.
+# A record cannot make a lens of just any callable.
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ def label(
 ) -> None:
     """Let a name, or a name with a version, stand for an entry."""
     check_name(name)
+    if description is not None and version is None:
+        raise ValueError("a description is of a version: give version=... as well")
     provider = mounted.provider
     own = provider.get(ENTRY, name, cid)
     row = by_cid(mounted, cid) if own is None else own

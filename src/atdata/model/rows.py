@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
+from atdata._exceptions import DamagedRecordError
 from atdata.model.entry import DatasetEntry
 from atdata.model.label import Label
 from atdata.model.plain import dumps
@@ -30,7 +31,7 @@ def read_entry(row: Row) -> DatasetEntry:
     """The entry that a row holds.
 
     Raises:
-        ValueError: The row holds none.
+        DamagedRecordError: The row holds none.
 
     Examples:
         >>> entry = DatasetEntry("s", "atdata://local/schema/S@1.0.0", ["a.tar"])
@@ -58,7 +59,7 @@ def read_label(row: Row) -> Label:
     """The label that a row holds.
 
     Raises:
-        ValueError: The row holds none.
+        DamagedRecordError: The row holds none.
 
     Examples:
         >>> read_label(label_row(Label("mnist", "bafy", "1.0.0"))).version
@@ -82,20 +83,20 @@ def read_json(row: Row) -> dict[str, Any]:
     """The JSON object that a row holds.
 
     Raises:
-        ValueError: It holds something else.
+        DamagedRecordError: It holds something else.
 
     Examples:
         >>> read_json(Row("lens", "a", "1.0.0", "[]"))
         Traceback (most recent call last):
-        ValueError: lens 'a@1.0.0' in the catalogue is damaged: not a JSON object
+        atdata._exceptions.DamagedRecordError: lens 'a@1.0.0' in the catalogue is damaged: ...
           Remove it, or restore it from a copy of the catalogue.
     """
     try:
         data = json.loads(row.body)
     except (ValueError, RecursionError) as error:
-        raise ValueError(_damaged(row, str(error))) from error
+        raise _damaged(row, str(error)) from error
     if not isinstance(data, dict):
-        raise ValueError(_damaged(row, "not a JSON object"))  # noqa: TRY004 - data, no argument
+        raise _damaged(row, "not a JSON object")
     return cast("dict[str, Any]", data)
 
 
@@ -104,12 +105,8 @@ def _read[T](row: Row, read: Callable[[Mapping[str, Any]], T]) -> T:
     try:
         return read(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(_damaged(row, f"{type(error).__name__}: {error}")) from error
+        raise _damaged(row, f"{type(error).__name__}: {error}") from error
 
 
-def _damaged(row: Row, reason: str) -> str:
-    name = f"{row.name}@{row.tag}" if row.tag else row.name
-    return (
-        f"{row.kind} {name!a} in the catalogue is damaged: {reason}\n"
-        "  Remove it, or restore it from a copy of the catalogue."
-    )
+def _damaged(row: Row, reason: str) -> DamagedRecordError:
+    return DamagedRecordError(row.kind, f"{row.name}@{row.tag}" if row.tag else row.name, reason)
