@@ -1,11 +1,16 @@
 """What every test may ask for: real servers; and what every doctest finds: a folder, `tmp`."""
 
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["atdata.testing.servers"]
+
+# A job in the background ignores Ctrl-C, and so would all programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ADAPTERS = Path(__file__).parent / "src/atdata/adapters"
 # What an adapter imports as soon as it is imported itself.
