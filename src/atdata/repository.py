@@ -1,5 +1,8 @@
 """Repositories: a provider that keeps records and a store that keeps shards, mounted by name."""
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from atdata._protocols import AbstractDataStore
+from atdata.model.entry import DatasetEntry
 from atdata.model.names import LOCAL, Reference, check_name, parse_reference
 from atdata.providers.base import IndexProvider
 from atdata.providers.factory import create_provider
+from atdata.providers.memory import MemoryProvider
 from atdata.providers.sqlite import SqliteProvider
 from atdata.stores.disk import LocalDiskStore
 
@@ -20,8 +25,8 @@ class Repository:
 
     Attributes:
         provider: Keeps the records.
-        data_store: Keeps the shards. None is the folder beside an SQLite database, and else this
-            machine's own folder for data.
+        data_store: Keeps the shards. None is the folder beside an SQLite database, a temporary
+            one for records in memory, and else this machine's own folder for data.
 
     Examples:
         >>> from atdata.providers import SqliteProvider
@@ -56,6 +61,8 @@ class Repository:
         """
         if self.data_store is None and isinstance(self.provider, SqliteProvider):
             return _beside(self.provider)
+        if self.data_store is None and isinstance(self.provider, MemoryProvider):
+            return _for_now(self.provider)
         return self.data_store
 
 
@@ -63,7 +70,16 @@ def _beside(provider: SqliteProvider) -> LocalDiskStore:
     """The folder of an SQLite catalogue, which moves with it."""
     if provider.path == SqliteProvider().path:
         return LocalDiskStore()
-    return LocalDiskStore(provider.path.with_name(f"{provider.path.stem}-data"))
+    path = provider.path.resolve()  # a link to a database leads to its shards as well
+    name = path.stem if path.suffix == ".db" else path.name
+    return LocalDiskStore(path.with_name(f"{name}-data"))
+
+
+def _for_now(owner: object) -> LocalDiskStore:
+    """A folder that goes when its owner goes, as what is kept in memory does."""
+    folder = tempfile.mkdtemp(prefix="atdata-memory-")
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return LocalDiskStore(folder)
 
 
 def create_repository(
@@ -194,10 +210,14 @@ class Mounts:
     def route(self, ref: object) -> tuple[Mounted, Reference]:
         """The repository that a reference means, and the reference taken apart.
 
+        An entry is a reference to itself.
+
         Raises:
             TypeError: It is no text.
             ValueError: It names nothing, or what is in another account's repository.
         """
+        if isinstance(ref, DatasetEntry):
+            return self.named(ref.repo), Reference(ref.repo, ref.name, ref.cid)
         found = self.parse(ref)
         if found.repo is None:
             raise ValueError(

@@ -20,7 +20,7 @@ from atdata.lens import mapping
 from atdata.model.entry import now
 from atdata.model.record import ENTRY, KINDS, LABEL, Put, Row
 from atdata.model.rows import entry_row
-from atdata.providers import MemoryProvider, SqliteProvider
+from atdata.providers import RedisProvider, SqliteProvider
 from atdata.stores import LocalDiskStore
 
 DEAD = replace(Maker.this(), pid=2**22 + 1, born=1)
@@ -207,12 +207,12 @@ def test_times_go_up(local: Index) -> None:
     assert all(a is not None and b is not None and a < b for a, b in pairwise(times))
 
 
-def test_shards_in_a_store_that_nobody_named(tmp_path: Path) -> None:
+def test_shards_in_a_store_that_nobody_named(tmp_path: Path, redis_url: str) -> None:
     """Their keys are no paths: the store has to be given, as is said."""
     provider = SqliteProvider(tmp_path / "index.db")
     with Index(provider, data_store=LocalDiskStore(tmp_path / "shards")) as index:
         index.write(points(1), name="p")
-        bare = MemoryProvider()
+        bare = RedisProvider(redis_url)
         bare.commit([Put(row) for kind in KINDS for row in provider.rows(kind)])
 
     with Index(bare) as index:

@@ -19,6 +19,7 @@ from atdata.codec.payloads import EncodedSamples, encode_samples
 from atdata.dataset._dataset import Dataset
 from atdata.dataset._progress import Progress
 from atdata.model.shard import FinishedShard
+from atdata.sample.batch import SampleBatch
 from atdata.shard.index import Head
 from atdata.shard.keys import check_key
 from atdata.shard.names import is_numbered_sibling, numbered
@@ -181,6 +182,7 @@ def typed[T](samples: Iterable[T]) -> tuple[type[T], Iterable[T]]:
     """The type of samples, found on the first, and all of the samples.
 
     Raises:
+        TypeError: It is something else than an iterable of samples.
         ValueError: There are none.
 
     Examples:
@@ -189,13 +191,35 @@ def typed[T](samples: Iterable[T]) -> tuple[type[T], Iterable[T]]:
         >>> kind.__name__, [sample.n for sample in samples]
         ('DictSample', [0, 1])
     """
+    if isinstance(samples, str | bytes | os.PathLike | Mapping) or not isinstance(
+        samples, Iterable
+    ):
+        raise _no_samples(samples)
     source = iter(samples)
     first = list(islice(source, 1))
     if not first:
         raise ValueError("samples must be non-empty: there is nothing to write")
+    if isinstance(first[0], Mapping | SampleBatch):
+        raise _no_samples(first[0])
     # An instance of a generic class knows its type arguments, if it was made with any.
     kind: type[T] = getattr(first[0], "__orig_class__", type(first[0]))
     return kind, samples if isinstance(samples, Sequence) else chain(first, source)
+
+
+def _no_samples(given: object) -> TypeError:
+    """The error for what is no iterable of samples, with what was probably meant."""
+    name = type(given).__name__
+    if isinstance(given, SampleBatch):
+        return TypeError("samples come in batches: give them one by one, without batch_size=")
+    if isinstance(given, str | bytes | os.PathLike):
+        return TypeError(f"samples is a {name}; to read shards: atdata.Dataset(path)")
+    if isinstance(given, Mapping):
+        return TypeError(
+            f"a {name} is no sample and no list of samples\n"
+            "  A sample without a type is atdata.DictSample(**mapping); splits are written one "
+            "by one."
+        )
+    return TypeError(f"samples is a {name}, and no iterable of samples; for one: [sample]")
 
 
 def _fill[T](

@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from atdata._exceptions import RecordExistsError
-from atdata.index._datasets import age, by_cid, not_found, readable
+from atdata._exceptions import RecordExistsError, StorageError
+from atdata.index._datasets import age, by_cid, is_cid, not_found, readable
 from atdata.index._journal import Maker, Pending
 from atdata.index._schemas import find_readable
 from atdata.index._work import remove_keys
@@ -175,7 +175,16 @@ def delete(
         changes.append(Put(pending.row(), expect=0))
     provider.commit(changes)
     if keys and store is not None:
-        remove_keys(store, keys)
+        try:
+            # Once more: another may have come to need a shard before the commit.
+            remove_keys(store, _unneeded(mounted, entries))
+        except OSError as error:
+            raise StorageError(
+                repr(store),
+                str(error).partition("\n")[0],
+                f"{name} is removed from the catalogue; its shards are removed by "
+                "index.gc(dry_run=False).",
+            ) from error
         provider.commit([Delete(pending.key)])
     return removed
 
@@ -189,6 +198,8 @@ def _doomed(mounted: Mounted, name: str, version: str | None) -> tuple[list[Row]
         if not entries and not all_labels:
             raise not_found(mounted, name, None)
         return entries, all_labels
+    if is_cid(version) and (entry := provider.get(ENTRY, name, version)) is not None:
+        return [entry], [row for row in all_labels if _stands_for(row, entry)]
     mine = provider.get(LABEL, name, version)
     if mine is None:
         raise not_found(mounted, name, version)
@@ -202,8 +213,15 @@ def _doomed(mounted: Mounted, name: str, version: str | None) -> tuple[list[Row]
     entry = provider.get(ENTRY, *target)
     latest = provider.get(LABEL, name, "")
     is_latest = latest is not None and read_label(latest).target == target
+    if is_latest and not is_version(version):
+        return [], [mine]  # a word may come and go; the bare name keeps the entry
     gone = [mine, latest] if latest is not None and is_latest else [mine]
     return ([] if entry is None else [entry]), gone
+
+
+def _stands_for(label: Row, entry: Row) -> bool:
+    found = readable(read_label, label)
+    return found is not None and found.target == (entry.name, entry.tag)
 
 
 def _next_latest(

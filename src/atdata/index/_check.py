@@ -87,7 +87,8 @@ def _statuses(
                 statuses[shard.url] = SKIPPED
                 continue
             status, n = _status(shard, store)
-            statuses[shard.url] = status
+            if statuses.get(shard.url, OK) == OK:  # one address may stand there twice
+                statuses[shard.url] = status
             n_bytes += n
             bar.advance(shard.n_samples or 0)
     return VerifyReport(entry.name, entry.cid, statuses, n_bytes)

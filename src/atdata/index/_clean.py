@@ -98,20 +98,22 @@ def _store(
 ) -> AbstractDataStore | None:
     """The store that a piece of work wrote to, if it can be reached from here."""
     own = mounted.repository.store
-    if pending.own_store and own is not None:
-        return own
-    for store in (data_store, own):
-        if store is not None and repr(store) == pending.store:
+    stores = [store for store in (data_store, own) if store is not None]
+    for store in stores:
+        if repr(store) == pending.store:
             return store
-    return data_store if pending.own_store else None
+    # A store that was moved has another name and the same keys.
+    return next((store for store in stores if _found(mounted, pending, store)), None)
 
 
 def _found(mounted: Mounted, pending: Pending, store: AbstractDataStore) -> list[Orphan]:
     if not isinstance(store, SupportsCleaning):
         return []
     if pending.keys:
-        keys = filter(is_written, pending.keys)
-        items = [item for key in keys for item in store.list_keys(key) if item.key == key]
+        keys = set(filter(is_written, pending.keys))
+        folders = {key.rpartition("/")[0] for key in keys}
+        there = [item for folder in folders for item in store.list_keys(f"{folder}/")]
+        items = [item for item in there if item.key in keys]
     else:
         items = list(store.list_keys(pending.prefix))
     found = {item.key: item for item in items}

@@ -64,6 +64,10 @@ def entry_of(mounted: Mounted, name: str, version: str | None) -> Row:
         RecordNotFoundError: There is none; the message names what there is.
     """
     provider = mounted.provider
+    if version is not None and is_cid(version):
+        by_itself = provider.get(ENTRY, name, version)
+        if by_itself is not None:
+            return by_itself
     row = label_of(provider, name, version)
     if row is not None:
         target = read_label(row).target
@@ -106,6 +110,16 @@ def not_found(mounted: Mounted, name: str, version: str | None) -> RecordNotFoun
         closest=get_close_matches(name, names, 5),
         hint="List all: index.list_datasets(), or look for one: index.search(...)",
     )
+
+
+def is_cid(text: str) -> bool:
+    """Whether a text may be an entry's CID rather than a version.
+
+    Examples:
+        >>> is_cid("bafyreie3o4l7a23p5vvgrzxosmga5jasokysvdgjpe3cgqnbkvxulwmj5e"), is_cid("1.0.0")
+        (True, False)
+    """
+    return len(text) == 59 and text.startswith("bafyrei")
 
 
 def by_cid(mounted: Mounted, cid: str) -> Row:
@@ -162,16 +176,22 @@ def source_behind(store: AbstractDataStore | None, shards: Sequence[StoredShard]
     Raises:
         StorageError: They lie in the repository's store, and nobody said where that is.
     """
-    if store is not None:
-        return store.source(shards)
     for shard in shards:
-        if is_relative(shard.url):
+        if store is None and is_relative(shard.url):
             raise StorageError(
                 shard.url,
                 "it lies in the repository's store, and no store was given",
                 "Say where it is: Index(..., data_store=...) or Repository(provider, store).",
             )
-    return source_of([shard.url for shard in shards])
+    urls = [shard.url for shard in shards]
+    source = source_of(urls) if store is None else store.source(shards)
+    if len(source.list_shards()) != len(urls):
+        raise StorageError(
+            "the shards of an entry",
+            f"{len(urls)} addresses name {len(source.list_shards())} shards",
+            "An address in a catalogue stands for one shard: write braces as %7B and %7D.",
+        )
+    return source
 
 
 def is_relative(url: str) -> bool:

@@ -18,6 +18,7 @@ from atdata.index import (
     _inserting,
     _lenses,
     _listing,
+    _opening,
     _schemas,
     _search,
     _writing,
@@ -460,12 +461,13 @@ class Index(OlderNames):
 
     # -- finding
 
-    def get_dataset(self, ref: str) -> DatasetEntry:
+    def get_dataset(self, ref: str | DatasetEntry) -> DatasetEntry:
         """The entry that a reference stands for.
 
         Args:
             ref: A name, with `@version` if one is meant, and a repository in front if it is not
-                `local`: `"mnist"`, `"mnist@1.0.0"`, `"lab/mnist"`, `"@lab/mnist@1.0.0"`.
+                `local`: `"mnist"`, `"mnist@1.0.0"`, `"lab/mnist"`, `"@lab/mnist@1.0.0"`. In place
+                of a version an entry's CID may stand. An entry stands for itself.
 
         Raises:
             RecordNotFoundError: There is no such dataset or no such version; never another.
@@ -480,13 +482,21 @@ class Index(OlderNames):
         mounted, found = self._mounts.route(ref)
         return _datasets.seen(mounted, _datasets.entry_of(mounted, found.name, found.version))
 
-    def open[T](self, ref: str, sample_type: type[T] | None = None) -> Dataset[Any]:
+    def open[T](
+        self,
+        ref: str | DatasetEntry,
+        sample_type: type[T] | None = None,
+        *,
+        data_store: AbstractDataStore | None = None,
+    ) -> Dataset[Any]:
         """The dataset that a reference stands for, ready to be read.
 
         Args:
             ref: As in `get_dataset`.
             sample_type: The samples' type. By default it is built of the stored schema; where
                 another is given, the lens between the two is looked up.
+            data_store: Reads the shards, in place of the repository's store: the one that was
+                given when they were written.
 
         Raises:
             RecordNotFoundError: There is no such dataset, version or schema.
@@ -501,7 +511,7 @@ class Index(OlderNames):
         """
         mounted, found = self._mounts.route(ref)
         entry = read_entry(_datasets.entry_of(mounted, found.name, found.version))
-        return _open(mounted, entry, sample_type)
+        return _opening.open_entry(mounted, entry, sample_type, data_store)
 
     def source_for(self, urls: Sequence[str], repo: str = LOCAL) -> DataSource:
         """What reads shards at these addresses, with the store's own access to what is its own.
@@ -634,7 +644,7 @@ class Index(OlderNames):
             self._mounts.chosen(repo), text, wanted, schema_ref, limit=limit, cursor=cursor
         )
 
-    def provenance(self, ref: str) -> list[DatasetEntry]:
+    def provenance(self, ref: str | DatasetEntry) -> list[DatasetEntry]:
         """What a dataset was made from: its parents, their parents and so on, nearest first.
 
         Parents that are not catalogued in the same repository any more are left out.
@@ -749,7 +759,7 @@ class Index(OlderNames):
 
     def delete_dataset(
         self,
-        ref: str,
+        ref: str | DatasetEntry,
         *,
         keep_shards: bool = False,
         force: bool = False,
@@ -790,7 +800,7 @@ class Index(OlderNames):
             )
         )
 
-    def verify(self, ref: str, *, progress: bool | None = None) -> VerifyReport:
+    def verify(self, ref: str | DatasetEntry, *, progress: bool | None = None) -> VerifyReport:
         """Read all shards of a dataset and compare them with their SHA-256.
 
         Raises:
@@ -1091,15 +1101,3 @@ def _provider(
     return create_provider(
         provider or (kinds[given[0]] if given else "sqlite"), path=path, dsn=dsn, redis=redis
     )
-
-
-def _open(mounted: Mounted, entry: DatasetEntry, sample_type: type[Any] | None) -> Dataset[Any]:
-    store = mounted.repository.store
-    if not entry.shards:
-        raise ValueError(f"dataset {entry.name!r} has no shards")
-    source = _datasets.source_behind(store, entry.shards)
-    if sample_type is None:
-        sample_type = _schemas.sample_type_of(
-            mounted.provider, entry.schema_ref, repo=mounted.name
-        )
-    return Dataset(source, sample_type=sample_type)

@@ -3,25 +3,37 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from atdata._exceptions import ShardError, printable
+from atdata._exceptions import ShardError, ShardNotFoundError, printable, redacted
 from atdata._logging import log_operation
 from atdata._protocols import AbstractDataStore, DataSource, SupportsLocalPath, SupportsRange
 from atdata.dataset import Dataset
-from atdata.index._datasets import is_relative, outside
-from atdata.index._schemas import Planned, find, is_untyped, plan, until_settled
+from atdata.index._datasets import is_relative, outside, readable
+from atdata.index._schemas import (
+    Planned,
+    find,
+    is_untyped,
+    plan,
+    sample_type_of,
+    until_settled,
+)
 from atdata.index._work import Work
 from atdata.index._writing import (
     Said,
     catalogue,
     choose_store,
     entry_of_said,
+    is_written,
     placed,
     refuse_taken,
 )
 from atdata.model.entry import DatasetEntry
+from atdata.model.record import ENTRY, Check, Row
+from atdata.model.rows import read_entry
 from atdata.model.shard import FinishedShard, StoredShard
 from atdata.pipeline.access import Count, count_shards
 from atdata.pipeline.chain import Part
@@ -31,6 +43,7 @@ from atdata.sources.registry import source_of
 from atdata.stores.keys import is_address
 
 _PIECE = 1 << 20
+_SECRET = {"x-amz-signature", "x-amz-credential", "x-goog-signature", "signature", "sig", "token"}
 
 
 def insert(
@@ -50,14 +63,63 @@ def insert(
             "  Write what it gives: index.write(ds, name=...), or insert_dataset(..., copy=True)."
         )
     refuse_taken(mounted, said.name, said.version)
-    shards = list(_described(mounted, part, checksums=checksums))
+    _try_first(mounted, part, schema_ref)
+    described = list(_described(mounted, part, checksums=checksums))
+    shards = _borrowed(mounted, described)
     sample_type: type[Any] = part.stored_type
 
     def attempt() -> DatasetEntry:
         planned = chosen(mounted, sample_type, schema_ref)
-        return catalogue(mounted, entry_of_said(said, planned.ref, shards), planned)
+        entry = entry_of_said(said, planned.ref, shards)
+        owners = _owners(mounted, shards)
+        gone = [shard for shard in shards if is_written(shard.url) and shard.url not in owners]
+        if gone:
+            raise ShardNotFoundError(gone[0].url, "it was removed meanwhile")
+        checks = {row.key: Check(row.key, row.seq) for row in owners.values()}
+        checks.pop((ENTRY, entry.name, entry.cid), None)
+        return catalogue(mounted, entry, planned, also=list(checks.values()))
 
     return outside(mounted, until_settled(attempt))
+
+
+def _borrowed(mounted: Mounted, shards: Sequence[StoredShard]) -> list[StoredShard]:
+    """Shards with full addresses where another catalogue wrote them into a store both use.
+
+    What this catalogue wrote it keeps as long as an entry needs it. What another wrote is never
+    this one's to remove.
+    """
+    owners = _owners(mounted, shards)
+    store = mounted.repository.store
+    return [
+        replace(shard, url=store.url(shard.url))
+        if store is not None and is_written(shard.url) and shard.url not in owners
+        else shard
+        for shard in shards
+    ]
+
+
+def _owners(mounted: Mounted, shards: Sequence[StoredShard]) -> dict[str, Row]:
+    """An entry of this catalogue for each written shard in the repository's own store."""
+    wanted = {shard.url for shard in shards if is_written(shard.url)}
+    found: dict[str, Row] = {}
+    for folder in {url.rpartition("/")[0] for url in wanted}:
+        for row in mounted.provider.rows(ENTRY, ref=f"folder:{folder}"):
+            entry = readable(read_entry, row)
+            urls = [] if entry is None else entry.data_urls
+            found |= {url: row for url in urls if url in wanted}
+    return found
+
+
+def _try_first(mounted: Mounted, part: Part, schema_ref: str | None) -> None:
+    """Read one sample as what the catalogue is to say it is.
+
+    Raises:
+        SchemaError: It is something else.
+    """
+    kind = part.stored_type
+    if schema_ref is not None:
+        kind = sample_type_of(mounted.provider, schema_ref, repo=mounted.name)
+    Dataset(part.source, sample_type=kind).head(1)
 
 
 def copy(
@@ -71,6 +133,7 @@ def copy(
     """Copy shards as they are into a store, and catalogue the copies."""
     store, own = choose_store(mounted, data_store)
     refuse_taken(mounted, said.name, said.version)
+    _try_first(mounted, part, schema_ref)
     ids = part.source.list_shards()
     with (
         log_operation("index.insert_dataset", name=said.name, repo=mounted.name),
@@ -150,6 +213,14 @@ def _address(shard_id: str) -> str:
     if not is_address(shard_id):
         raise ValueError(
             f"shard {printable(repr(shard_id))} has no address, so nobody else finds it\n"
+            "  Copy the shards into the store: insert_dataset(..., copy=True)"
+        )
+    address = urlsplit(shard_id)
+    secrets = _SECRET & {name.lower() for name, _ in parse_qsl(address.query)}
+    if address.username or address.password or secrets:
+        raise ValueError(
+            f"the address {redacted(shard_id)} holds a password or a signature, which everyone "
+            "who reads the catalogue would see\n"
             "  Copy the shards into the store: insert_dataset(..., copy=True)"
         )
     source_of([shard_id])  # UnsafeURLError if it is of a kind that is not opened

@@ -24,6 +24,8 @@ from atdata.model.rows import read_json
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 TEMPORARY = "atdata-"
+RUNNING: set[str] = set()
+"""Tokens of the writes that this process is at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class Pending:
 
     def is_over(self, older_than: timedelta) -> bool:
         """Whether nobody works at it any more, as far as can be told from here."""
+        if self.maker == Maker.this():
+            return self.token not in RUNNING
         if self.maker.is_here:
             return not self.maker.is_alive
         return now() - self.started > older_than

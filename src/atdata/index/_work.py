@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeGuard
 
-from atdata._exceptions import AtdataError, StorageError
+from atdata._exceptions import AtdataError, ConflictError, StorageError
 from atdata._logging import get_logger
 from atdata._protocols import AbstractDataStore, SupportsCleaning, SupportsStaging
 from atdata.index._datasets import readable
-from atdata.index._journal import TEMPORARY, Maker, Pending
+from atdata.index._journal import RUNNING, TEMPORARY, Maker, Pending
 from atdata.model.entry import now
 from atdata.model.record import ENTRY, Delete, Put
 from atdata.model.rows import read_entry
@@ -58,6 +58,7 @@ class Work:
         self._is_committed = False
 
     def __enter__(self) -> Self:
+        RUNNING.add(self._token)
         try:
             self._seq = self._provider.commit([Put(self._pending.row(), expect=0)])
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,6 +108,7 @@ class Work:
         shutil.rmtree(self._folder, ignore_errors=True)
         if not self._is_committed:
             self._undo()
+        RUNNING.discard(self._token)
         if self._is_of_the_disk(error):
             raise StorageError(
                 str(self._folder),
@@ -124,7 +126,7 @@ class Work:
     def _undo(self) -> None:
         """Remove what was stored, unless the commit may have gone through after all."""
         try:
-            if self._provider.get(*self._pending.key) is None and self._may_be_needed():
+            if not self._is_claimed() and self._may_be_needed():
                 return
             remove_keys(self._store, self._stored_keys())
             self._provider.commit([Delete(self._pending.key)])
@@ -134,6 +136,19 @@ class Work:
                 self._pending.name,
                 error,
             )
+
+    def _is_claimed(self) -> bool:
+        """Take the record over, so that a commit that may still be on its way fails.
+
+        Looking is not enough: what was sent may take effect a moment later.
+        """
+        if self._seq == 0:
+            return True
+        try:
+            self._provider.commit([Put(self._pending.row(), expect=self._seq)])
+        except ConflictError:
+            return False
+        return True
 
     def _may_be_needed(self) -> bool:
         """Whether an entry has the shards after all: the answer to a commit may have been lost."""

@@ -5,6 +5,7 @@ alive: a class that nobody uses any more goes, and its lenses with it.
 """
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import or_
@@ -54,6 +55,7 @@ class LensNetwork:
     _lock: threading.RLock
     _waiting: list[_AnyLens]  # lenses whose annotations name types that are not defined yet
     _on_builtins: _Kept  # lenses from types that bear no attributes, such as int
+    _sources: "weakref.WeakSet[type[Any]]"  # the classes that lenses are kept on
 
     def __new__(cls) -> "LensNetwork":
         """Return the network of the process."""
@@ -62,6 +64,7 @@ class LensNetwork:
             network._lock = threading.RLock()
             network._waiting = []
             network._on_builtins = _Kept()
+            network._sources = weakref.WeakSet()
             LensNetwork._the_one = network
         return LensNetwork._the_one
 
@@ -132,8 +135,23 @@ class LensNetwork:
                 raise self._not_found(source, view, obstacles)
             return StructuralLens(source, view)
 
+    def sources(self) -> list[type[Any]]:
+        """The classes that registered lenses lead from.
+
+        Examples:
+            >>> @lens
+            ... def length(text: str) -> int:
+            ...     return len(text)
+            >>> str in LensNetwork().sources()
+            True
+        """
+        with self._lock:
+            self._settle()
+            return list(self._sources)
+
     def _keep(self, lens: _AnyLens) -> None:
         source, view = lens.source_type, lens.view_type
+        self._sources.add(_class_of(source))
         kept = self._kept_on(source)
         if kept is None:
             kept = _Kept()

@@ -124,6 +124,8 @@ def load_dataset(
             f"sample_type is a class, not the text {printable(sample_type)!r}"
             "\n  A split is given by name: split='train'."
         )
+    if isinstance(index, str | Path):
+        raise TypeError(f"index is an Index and no {type(index).__name__}: Index(path=...)")
     if split is not None and not isinstance(split, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users need not check types
         raise TypeError(f"split is a str such as 'train[:10%]', not {type(split).__name__}")
     if isinstance(path, str) and is_reference(path):

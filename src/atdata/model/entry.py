@@ -83,6 +83,16 @@ class DatasetEntry:
         )
 
     @property
+    def ref(self) -> str:
+        """What `get_dataset` finds this very entry by: `@repository/name@…`.
+
+        Examples:
+            >>> DatasetEntry("s", "atdata://local/schema/S@1.0.0", version="1.2.0").ref
+            '@local/s@1.2.0'
+        """
+        return f"@{self.repo}/{self.name}@{self.version or self.cid}"
+
+    @property
     def n_samples(self) -> int | None:
         """How many samples the dataset has, if that is known of every shard."""
         counts = [shard.n_samples for shard in self.shards]
