@@ -80,3 +80,22 @@ def test_unknown_names_are_attribute_errors() -> None:
     """The strategies are loaded on use, and other names are not there."""
     with pytest.raises(AttributeError, match="nonsense"):
         atdata.testing.nonsense  # type: ignore[attr-defined]
+
+
+def test_lists_hold_what_they_declare() -> None:
+    """What is made can be written: items have the declared type, and an absent one is given."""
+
+    @atdata.packable
+    class Listed:
+        numbers: list[int]
+        flags: list[bool]
+        words: list[str]
+        some: int | None
+        none: int | None = None
+
+    made = make_samples(Listed, 2)
+
+    assert made[1] == Listed(
+        [1, 2, 3], [False, True, False], [f"words_1_{j}" for j in range(3)], 1
+    )
+    assert atdata.unpack(Listed, atdata.pack(made[1])) == made[1]

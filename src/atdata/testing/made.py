@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import MISSING, Field
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from atdata._lazy import require
 from atdata._type_utils import bare, field_types, is_ndarray_type, unwrap_optional
@@ -65,14 +65,19 @@ def _value(
     if is_ndarray_type(inner):
         return _array(plan, chance)
     if get_origin(inner) is list or inner is list:
-        return [f"{field.name}_{i}_{j}" for j in range(3)]
+        item = next(iter(get_args(inner)), str)
+        return [_plain(item, f"{field.name}_{i}_{j}", i + j, chance) for j in range(3)]
+    return _plain(inner, f"{field.name}_{i}", i, chance)
+
+
+def _plain(kind: Any, text: str, number: int, chance: random.Random) -> Any:
     makers: dict[Any, Callable[[], Any]] = {
-        int: lambda: i,
-        bool: lambda: i % 2 == 0,
+        int: lambda: number,
+        bool: lambda: number % 2 == 0,
         float: chance.random,
         bytes: lambda: chance.randbytes(16),
     }
-    return makers.get(inner, lambda: f"{field.name}_{i}")()
+    return makers.get(bare(kind)[0], lambda: text)()
 
 
 def _array(plan: FieldPlan, chance: random.Random) -> Any:
