@@ -33,7 +33,7 @@ docs:
     uv run zensical build --clean --strict
 
 # every benchmark
-bench: bench-io bench-import
+bench: bench-io bench-import bench-index
 
 # reading and writing, against other libraries and against the limit; arguments go to the program
 bench-io *args:
