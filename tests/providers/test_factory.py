@@ -47,6 +47,22 @@ def test_what_is_missing_or_unknown_is_said() -> None:
         create_provider(7)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["lab.db", "Lab.SQLite", "data/index", "C:\\index"])
+def test_a_path_for_a_name_is_told_where_it_belongs(name: str) -> None:
+    """The message shows the call that was meant."""
+    with pytest.raises(ValueError, match="Unknown provider") as caught:
+        create_provider(name)
+    assert f"Index(path={name!r})" in str(caught.value)
+
+
+def test_an_address_for_a_name_is_told_where_it_belongs() -> None:
+    """The message names both arguments, and shows no password."""
+    for name in ("redis://me:secret@h/0", " postgresql://me:12/secret@h/d"):
+        with pytest.raises(ValueError, match=r"dsn=.*redis=") as caught:
+            create_provider(name)
+        assert "secret" not in str(caught.value)
+
+
 def test_others_bring_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry point gives a provider of its name, and shows among the choices."""
     own = EntryPoint("mine", "atdata.providers:MemoryProvider", "atdata.providers")

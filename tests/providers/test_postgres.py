@@ -1,7 +1,9 @@
 """A PostgreSQL database: sessions, errors, restarts and secrets."""
 
+import asyncio
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 
 from atdata._exceptions import ConflictError, StorageError
 from atdata.model.record import LABEL, Put, Row
-from atdata.providers import PostgresProvider
-from atdata.services import PostgresServer, PostgresSettings
+from atdata.providers import PostgresProvider, _postgres_session
+from atdata.providers._postgres_commit import Commit
+from atdata.services import Fault, PostgresServer, PostgresSettings, Proxy
 
 
 @pytest.fixture
@@ -144,6 +147,129 @@ def test_an_ending_that_was_not_heard_of_is_looked_up(
         found = provider.get(LABEL, when)
         assert found is not None
         assert found.seq == seq
+
+
+@pytest.fixture
+def proxy(postgres_dsn: str) -> Iterator[Proxy]:
+    """What misbehaves before the server."""
+    with Proxy(int(str(psycopg.conninfo.conninfo_to_dict(postgres_dsn)["port"]))) as started:
+        yield started
+
+
+def test_a_server_that_says_nothing_is_given_up(
+    provider: PostgresProvider,
+    postgres_dsn: str,
+    proxy: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reading, committing and opening end with an error, and go again when it answers."""
+    monkeypatch.setattr(_postgres_session, "_SILENCE", 0.3)
+    monkeypatch.setitem(_postgres_session._PATIENCE, "connect_timeout", "2")
+    with PostgresProvider(proxy.url(postgres_dsn)) as distant:
+        for use in (distant.newest, lambda: distant.store_label("b", "cid")):
+            distant.get_label("a")
+            proxy.fault = Fault(silent=True)
+            began = time.monotonic()
+            with pytest.raises(StorageError, match="said nothing for"):
+                use()
+            with pytest.raises(StorageError, match="timeout"):
+                use()
+            assert time.monotonic() - began < 10
+            proxy.fault = Fault()
+
+        assert provider.get(LABEL, "b") is None
+        distant.store_label("b", "cid")
+        assert provider.get_label("b") == ("cid", None)
+
+
+def test_an_ending_without_an_answer_is_not_known(
+    provider: PostgresProvider,
+    postgres_dsn: str,
+    proxy: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A commit whose end is met with silence says so, rather than that it failed."""
+    monkeypatch.setattr(_postgres_session, "_SILENCE", 0.3)
+    monkeypatch.setitem(_postgres_session._PATIENCE, "connect_timeout", "2")
+    whole = Commit._take
+
+    def take(self: Commit, cursor: object) -> None:
+        whole(self, cursor)
+        proxy.fault = Fault(silent=True)
+
+    with PostgresProvider(proxy.url(postgres_dsn)) as distant:
+        monkeypatch.setattr(Commit, "_take", take)
+        with pytest.raises(StorageError, match="whether it was made is not known"):
+            distant.store_label("b", "cid")
+
+    assert provider.get_label("b") == ("cid", None)
+
+
+def limits(provider: PostgresProvider) -> tuple[str, str]:
+    """How long a statement and a pause in a transaction may take."""
+    names = ("statement_timeout", "idle_in_transaction_session_timeout")
+    with provider._pool.use() as connection:
+        return tuple(connection.execute(f"SHOW {name}").fetchone()[0] for name in names)
+
+
+def test_the_server_ends_what_takes_too_long(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a minute, unless the address or the environment says otherwise."""
+    with PostgresProvider(postgres_dsn) as provider:
+        assert limits(provider) == ("1min", "1min")
+    own = psycopg.conninfo.make_conninfo(postgres_dsn, options="-c statement_timeout=100ms")
+    with PostgresProvider(own) as provider:
+        assert limits(provider) == ("100ms", "1min")
+        with psycopg.connect(postgres_dsn) as other:
+            other.execute("LOCK TABLE atdata.counters")
+            with pytest.raises(StorageError, match="statement timeout"):
+                provider.store_label("b", "cid")
+    monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=7s")
+    with PostgresProvider(postgres_dsn) as provider:
+        assert limits(provider) == ("7s", "1min")
+
+
+class Pooler(Proxy):
+    """Refuses options at the start of a session, as PgBouncer does."""
+
+    async def _serve(self, asked: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        while not asked._buffer and not asked.at_eof():  # type: ignore[attr-defined]
+            await asyncio.sleep(0.001)
+        if b"statement_timeout" not in asked._buffer:  # type: ignore[attr-defined]
+            await super()._serve(asked, client)
+            return
+        said = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
+        client.write(b"E" + (len(said) + 4).to_bytes(4) + said)
+        client.close()
+        self.n_struck += 1
+
+
+def test_a_pooler_may_refuse_options(postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session is opened without them; a commit sets its own limits, for itself alone."""
+    plain = psycopg.conninfo.make_conninfo(postgres_dsn, sslmode="disable", gssencmode="disable")
+    seen: list[tuple[str, ...]] = []
+    whole = Commit._take
+
+    def take(self: Commit, cursor: psycopg.Cursor[tuple[str, ...]]) -> None:
+        found = cursor.execute(
+            "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
+        ).fetchone()
+        assert found is not None
+        seen.append(found)
+        whole(self, cursor)
+
+    monkeypatch.setattr(Commit, "_take", take)
+    settings = psycopg.conninfo.conninfo_to_dict(plain)
+    with Pooler(int(str(settings["port"]))) as pooler:
+        through = psycopg.conninfo.make_conninfo(plain, host="127.0.0.1", port=pooler.port)
+        with PostgresProvider(through) as provider:
+            provider.store_label("b", "cid")
+            assert provider.get_label("b") == ("cid", None)
+            assert limits(provider) == ("0", "0")
+        assert pooler.n_struck == 1
+
+    assert seen == [("1min", "30s")]
 
 
 def test_schemas_are_apart(postgres_dsn: str) -> None:

@@ -68,7 +68,7 @@ def test_odd_paths_are_paths(tmp_path: Path) -> None:
         with SqliteProvider(tmp_path / "sub" / name) as provider:
             provider.store_label("a", "cid")
         assert (tmp_path / "sub" / name).is_file()
-    with pytest.raises(ValueError, match="MemoryProvider"):
+    with pytest.raises(ValueError, match=r'Index\("memory"\), or MemoryProvider'):
         SqliteProvider(":memory:")
 
 
@@ -236,6 +236,52 @@ def test_a_file_that_may_not_be_written_is_read(open_folder: Path, *, with_log: 
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)
 
 
+@pytest.mark.parametrize("with_log", [False, True])
+def test_a_reader_without_rights_sees_what_is_written_later(
+    open_folder: Path, *, with_log: bool
+) -> None:
+    """It opened the file when nobody wrote; the new rows are in the file, or still in a log."""
+    path = open_folder / "index.db"
+    writer = SqliteProvider(path)
+    write(writer, "a", stays_open=False)
+    (has_read, reading), (may_read, writing) = os.pipe(), os.pipe()
+
+    def read() -> None:
+        with SqliteProvider(path) as reader:
+            assert _sqlite_file.is_still(path)
+            for name in ("a", "b", "c"):
+                assert reader.get_label(name) == ("cid", None), name
+                os.write(reading, b".")
+                assert os.read(may_read, 1)
+
+    pid = fork_without_rights(read)
+    os.close(reading)  # so that a child that failed is noticed
+    for name in ("b", "c", None):
+        if os.read(has_read, 1) and name:
+            write(writer, name, stays_open=with_log)
+        os.write(writing, b".")
+    for end in (has_read, may_read, writing):
+        os.close(end)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    open_folder.chmod(0o755)
+    writer.close()
+
+
+def write(writer: SqliteProvider, name: str, *, stays_open: bool) -> None:
+    """Store a label where nobody else may write."""
+    folder = writer.path.parent
+    folder.chmod(0o755)
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    writer.store_label(name, "cid")
+    if not stays_open:
+        writer.close()
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    folder.chmod(0o555)
+
+
 def read_only_use(path: Path) -> None:
     """Read, search, and try to write."""
     with SqliteProvider(path) as provider:
@@ -251,6 +297,11 @@ def read_only_use(path: Path) -> None:
 
 def in_a_process_without_rights(act: Callable[[], None]) -> int:
     """What a child exits with that acts as nobody."""
+    return os.waitstatus_to_exitcode(os.waitpid(fork_without_rights(act), 0)[1])
+
+
+def fork_without_rights(act: Callable[[], None]) -> int:
+    """The process id of a child that acts as nobody."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -264,7 +315,7 @@ def in_a_process_without_rights(act: Callable[[], None]) -> int:
             os.write(2, repr(error).encode())
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return pid
 
 
 def test_a_path_that_cannot_be_is_a_clear_error(tmp_path: Path) -> None:

@@ -107,6 +107,51 @@ def test_parts_are_found_under_the_key_they_were_to_have(store: LocalDiskStore) 
     assert list(store.root.iterdir()) == []
 
 
+def test_a_listing_looks_only_where_its_keys_can_be(
+    store: LocalDiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in other folders is not even seen, however much it is."""
+    for key in ("set/7f/a.tar", "set/7f/b.tar", "set/7g/a.tar", "other/a.tar"):
+        store.put(finished(tmp_path / "a", b"a"), key=key)
+    (store.staging("set/7f") / ".a.tar.0123.tmp").write_bytes(b"left over")
+    (store.staging("other") / "a.tar").write_bytes(b"left over")
+    opened: list[str] = []
+    scandir = os.scandir
+
+    def seen(folder: Path) -> object:
+        opened.append(str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", seen)
+    found = [one.key for one in store.list_keys("set/7f/a")]
+
+    assert found == [".staging/set/7f/.a.tar.0123.tmp", "set/7f/a.tar"]
+    assert opened == [str(store.root / ".staging/set/7f"), str(store.root / "set/7f")]
+
+
+def test_a_listing_is_that_of_all_keys_that_begin_so(
+    store: LocalDiskStore, tmp_path: Path
+) -> None:
+    """For any beginning, just the keys of the whole store that have it, in the same order."""
+    staged = ".staging/set/7f/.a.tar.0123.tmp"
+    for key in ("set/7f/a.tar", "set/7f.tar", "set/7fa/b.tar", "a.tar", "set-1/a.tar"):
+        store.put(finished(tmp_path / "a", b"a"), key=key)
+    (store.staging("set/7f") / ".a.tar.0123.tmp").write_bytes(b"left over")
+    (store.root / "link").symlink_to(store.root / "set")
+    every = [one.key for one in store.list_keys()]
+
+    names = {key: (key,) for key in every} | {staged: (staged, "set/7f/a.tar.0123.tmp")}
+
+    for start in {name[:end] for some in names.values() for name in some for end in range(40)}:
+        found = [one.key for one in store.list_keys(start)]
+        assert found == [
+            key for key in every if any(name.startswith(start) for name in names[key])
+        ]
+    assert len(every) == 6
+    for none in ("/", "../", "set/../set/", "set//", "link/7f/", "set/7f/a.tar/", "\0/a", "no/a"):
+        assert list(store.list_keys(none)) == []
+
+
 def test_empty_folders_go_with_what_was_in_them(store: LocalDiskStore, tmp_path: Path) -> None:
     """Removing the last shard of a folder removes the folder; others and the root stay."""
     store.put(finished(tmp_path / "a", b"a"), key="x/y/a.tar")

@@ -11,9 +11,10 @@ from typing import Any
 import obstore
 import pytest
 from obstore.store import S3Store
+from tests.http_server import serving
 
 import atdata
-from atdata._exceptions import RecordExistsError, StorageError
+from atdata._exceptions import RecordExistsError, SourceError, StorageError
 from atdata._protocols import SupportsStaging
 from atdata.model.shard import StoredShard
 from atdata.services import Bucket, S3Server
@@ -21,7 +22,7 @@ from atdata.services.proxy import Fault, Proxy
 from atdata.sources.s3 import S3Source
 from atdata.stores import S3DataStore
 from atdata.testing.stores import DataStoreSuite, contents, finished, keys
-from atdata.transport import s3, s3_request, s3_upload
+from atdata.transport import http, s3, s3_request, s3_upload
 from atdata.transport.http import Patience
 from atdata.transport.retry import Backoff
 
@@ -253,16 +254,63 @@ def test_a_body_that_is_cut_is_read_to_its_end(
 def test_other_addresses_are_not_read_with_these_keys(
     store: S3DataStore, s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The keys open their own bucket; another bucket is for the environment to open."""
-    for name in [*s3_bucket.credentials, "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"]:
-        monkeypatch.delenv(name, raising=False)
+    """The keys open their own bucket; another is asked for without any, whatever there is."""
+    for name, value in s3_bucket.credentials.items():
+        monkeypatch.setenv(name, value)
 
     mine = store.source([StoredShard("a.tar"), StoredShard(f"s3://{store.bucket}/b{{1}}.tar")])
-    mixed: Any = store.source([StoredShard("a.tar"), StoredShard("s3://another/b.tar")])
+    others = ["s3://another/b.tar", "S3://another/c.tar", "s3://third/d-{1..2}.tar"]
+    mixed: Any = store.source(list(map(StoredShard, ["a.tar", *others, "e.tar"])))
 
     assert isinstance(mine, S3Source)
     assert mine.keys == ["a.tar", "b{1}.tar"]
-    assert [one.access_key for one in mixed.sources] == [s3_bucket.access_key, None]
+    mine_again = (s3_bucket.access_key, s3_bucket.endpoint)
+    assert [(one.access_key, one.endpoint) for one in mixed.sources] == [
+        *(mine_again, (None, None), (None, None), mine_again)
+    ]
+    assert mixed.list_shards() == [
+        f"s3://{store.bucket}/a.tar",
+        *("s3://another/b.tar", "s3://another/c.tar", "s3://third/d-1.tar", "s3://third/d-2.tar"),
+        f"s3://{store.bucket}/e.tar",
+    ]
+
+
+def test_only_what_lies_under_the_prefix_is_read_with_these_keys(
+    store: S3DataStore, tmp_path: Path
+) -> None:
+    """An entry that names something else of the bucket does not make the store open it."""
+    team = S3DataStore(store.settings, bucket=store.bucket, prefix="team")
+    own = team.put(finished(tmp_path / "a.tar", b"own"), key="a.tar")
+    store.put(finished(tmp_path / "b.tar", b"secret"), key="teams/b.tar")
+    source = team.source([own, StoredShard(f"s3://{store.bucket}/teams/b.tar")])
+
+    mine, others = source.list_shards()
+    with source.open_shard(mine) as stream:
+        assert stream.read() == b"own"
+    with pytest.raises(SourceError, match="40[013]"):
+        source.open_shard(others)
+
+
+def test_what_is_read_without_keys_has_no_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is asked anonymously sees nothing of the keys, neither ours nor ambient."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ambient")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ambient-secret")
+    given = {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "my-secret"}
+    with serving(tmp_path) as server:
+        server.put("shards/team/a.tar", b"own")
+        server.put("shards/other/b.tar", b"public")
+        store = S3DataStore(given, bucket="shards", prefix="team", endpoint=server.base)
+        source = store.source([StoredShard("a.tar"), StoredShard("s3://shards/other/b.tar")])
+        found = contents(source)
+        http.close()
+
+    signed, unsigned = server.seen
+    assert found == [b"own", b"public"]
+    assert "X-Amz-Credential=mine" in signed.path
+    assert unsigned.path == "/shards/other/b.tar"
+    assert not [name for name in unsigned.headers if name.startswith(("auth", "x-amz"))]
 
 
 def test_addresses_for_people_have_no_signature(store: S3DataStore, s3_bucket: Bucket) -> None:

@@ -161,19 +161,159 @@ HOSTILE_ANSWERS = {
     "<NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
     "no next page": "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
     "an error late": "<Error><Code>InternalError</Code><Message>\x1b[31m</Message></Error>",
-    "too much": "<ListBucketResult>" + " " * (17 << 20) + "</ListBucketResult>",
+    "too much": "<ListBucketResult>" + " " * (5 << 20) + "</ListBucketResult>",
     "too deep": "<a>" * 100_000 + "</a>" * 100_000,
+    "too many": "<ListBucketResult>" + "<a/>" * 100_000 + "</ListBucketResult>",
+    "too many attributes": "<ListBucketResult "
+    + " ".join(f"a{i}=''" for i in range(100_000))
+    + "/>",
+    "a zero byte": "<ListBucketResult>\0</ListBucketResult>",
+    "a long name": f"<{'a' * 1000}/>",
 }
+BOMB = (
+    '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "a/x.tar">]>'
+    "<ListBucketResult><Contents><Key>&b;</Key></Contents></ListBucketResult>"
+)
 
 
-@pytest.mark.parametrize("body", HOSTILE_ANSWERS.values(), ids=HOSTILE_ANSWERS)
-def test_a_listing_that_is_none_is_an_error(body: str) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [*(body.encode() for body in HOSTILE_ANSWERS.values())]
+    + [BOMB.encode(encoding) for encoding in ("utf-16", "utf-16-le", "utf-16-be")]
+    + [b"<ListBucketResult>\xff</ListBucketResult>"],
+    ids=[*HOSTILE_ANSWERS, "an entity in UTF-16", "in UTF-16 LE", "in UTF-16 BE", "no UTF-8"],
+)
+def test_a_listing_that_is_none_is_an_error(body: bytes) -> None:
     """Whatever a server sends for a listing, it is a listing or an error of the source."""
-    with answering(ok(body)) as server, pytest.raises(SourceError) as refused:
+    with answering((200, {}, body)) as server, pytest.raises(SourceError) as refused:
         list(s3.list_objects("s3://shards/a/", server.settings))
 
     assert str(refused.value).startswith("cannot read s3://shards/a/\n")
     assert "\x1b" not in str(refused.value)
+    assert len(str(refused.value)) < 500
+
+
+def test_the_longest_page_is_read() -> None:
+    """A thousand keys as long as may be, each byte escaped, are a page."""
+    key = "%E2%82%AC" * 341
+    contents = f"<Contents><Key>{key}</Key><ETag>{'e' * 80}</ETag><Size>1</Size></Contents>"
+    with answering(ok(f"<ListBucketResult>{contents * 1000}</ListBucketResult>")) as server:
+        found = list(s3.list_objects("s3://shards/", server.settings))
+
+    assert [one.key for one in found] == ["€" * 341] * 1000
+
+
+def page(n: int, kind: str) -> str:
+    """A page of a listing, full or empty, that names one more."""
+    if kind == "objects":
+        entry, name = "<Contents><Key>a/b.tar</Key></Contents>", "ListBucketResult"
+        after = f"<NextContinuationToken>{n}</NextContinuationToken>"
+    else:
+        entry = "<Upload><Key>a/b.tar</Key><UploadId>u</UploadId></Upload>"
+        name, after = "ListMultipartUploadsResult", f"<NextKeyMarker>{n}</NextKeyMarker>"
+    full = entry if n % 5 == 0 and n <= 15 else ""
+    return f"<{name}><IsTruncated>true</IsTruncated>{after}{full}</{name}>"
+
+
+def listed(kind: str, server: Server) -> list[object]:
+    if kind == "objects":
+        return list(s3.list_objects("s3://shards/a/", server.settings))
+    return list(s3_upload.unfinished(server.settings, "shards", "a/"))
+
+
+@pytest.mark.parametrize("kind", ["objects", "uploads"])
+def test_a_listing_of_empty_pages_ends(kind: str) -> None:
+    """Some pages in a row may be empty, as where much was deleted; for ever they may not."""
+    with (
+        Server(lambda n: ok(page(n, kind))) as server,
+        pytest.raises(SourceError, match="empty pages"),
+    ):
+        listed(kind, server)
+
+    assert len(server.asked) == 15 + 11
+
+
+@pytest.mark.parametrize("kind", ["objects", "uploads"])
+def test_a_listing_that_never_ends_ends(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a largest listing."""
+    monkeypatch.setattr(s3_request, "_MOST_FOUND", 2)
+    with (
+        Server(lambda n: ok(page(n, kind))) as server,
+        pytest.raises(SourceError, match="more than 2 lie there"),
+    ):
+        listed(kind, server)
+
+
+@pytest.mark.parametrize("marker", ["", "<NextKeyMarker>k</NextKeyMarker>"])
+def test_uploads_that_are_listed_again_and_again_are_an_error(marker: str) -> None:
+    """A listing whose pages repeat is not taken for a whole one."""
+    name = "ListMultipartUploadsResult"
+    body = f"<{name}><IsTruncated>true</IsTruncated>{marker}</{name}>"
+    with (
+        answering(ok(body)) as server,
+        pytest.raises(SourceError, match="same page again"),
+    ):
+        listed("uploads", server)
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Mon, 01 Jan 2020 00:00:00 +9999999999999",
+        "Mon, 01 Jan 2020 00:00:00 -9999",
+        "0001-01-01T00:00:00",
+        "9999-12-31T23:59:59-23:59",
+        "0001-01-01T00:00:00+23:59",
+        "Mon, 99 Jan 99999 99:99:99 GMT",
+    ],
+)
+def test_a_date_that_is_none_does_no_harm(date: str) -> None:
+    """What cannot be a time is listed all the same."""
+    body = f"<Contents><Key>a/b.tar</Key><LastModified>{date}</LastModified></Contents>"
+    with answering(ok(f"<ListBucketResult>{body}</ListBucketResult>")) as server:
+        (found,) = s3.list_objects("s3://shards/a/", server.settings)
+
+    assert isinstance(found.modified, float)
+
+
+@pytest.mark.parametrize("status", [301, 307])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_bucket_in_another_region_is_told(status: int, elsewhere: bool) -> None:
+    """A redirect with no place, or to a host the signature is not for, names the region."""
+    with answering((200, {}, b"x")) as other:
+        location = {"Location": f"{other.url}/shards/a.tar"} if elsewhere else {}
+        with answering((status, location, b"")) as server:
+            found = s3.Object(server.settings, "shards", "a.tar")
+            for read in (s3.open_object, s3.size, s3.version):
+                with pytest.raises(SourceError, match="give region=") as refused:
+                    read(found)
+                assert refused.value.status == status
+            with pytest.raises(SourceError, match="give region="):
+                s3.read_range(found, 0, 1)
+
+    assert len(server.asked) == 4
+    assert other.asked == []
+
+
+def test_a_redirect_to_the_same_host_is_followed() -> None:
+    """The signature holds there."""
+    with (
+        answering((307, {"Location": "/b"}, b""), (200, {}, b"x")) as server,
+        s3.open_object(s3.Object(server.settings, "shards", "a.tar")) as stream,
+    ):
+        assert stream.read() == b"x"
+
+    assert [path.partition("?")[0] for _, path, *_ in server.asked] == ["/shards/a.tar", "/b"]
+
+
+def test_who_asks_without_keys_may_be_sent_to_another_host() -> None:
+    """There is no signature that would hold for one host only."""
+    with (
+        answering((200, {}, b"x")) as other,
+        answering((307, {"Location": f"{other.url}/b"}, b"")) as server,
+        s3.open_object(s3.Object(S3Settings(server.url), "shards", "a.tar")) as stream,
+    ):
+        assert stream.read() == b"x"
 
 
 def test_what_a_listing_should_not_hold_is_left_out() -> None:
@@ -211,6 +351,26 @@ def test_an_upload_that_fails_late_is_an_error_and_given_up(tmp_path: Path) -> N
         put(server, tmp_path / "a.tar")
 
     assert [method for method, *_ in server.asked] == ["POST", "PUT", "PUT", "POST", "DELETE"]
+
+
+def test_an_upload_without_an_id_is_refused(tmp_path: Path) -> None:
+    """Without an id, the next requests would be for the object itself."""
+    body = "<InitiateMultipartUploadResult><UploadId/></InitiateMultipartUploadResult>"
+    with answering(ok(body)) as server:
+        with pytest.raises(SourceError, match="no id for an upload"):
+            put(server, tmp_path / "a.tar")
+        with pytest.raises(ValueError, match="has an id, and none was given"):
+            s3_upload.give_up(s3.Object(server.settings, "shards", "a.tar"), "")
+
+    assert [method for method, *_ in server.asked] == ["POST"]
+
+
+def test_an_upload_that_is_listed_without_an_id_is_left_out() -> None:
+    """Nothing could be done with it."""
+    body = "<Upload><Key>a/b.tar</Key></Upload>"
+    name = "ListMultipartUploadsResult"
+    with answering(ok(f"<{name}>{body}</{name}>")) as server:
+        assert listed("uploads", server) == []
 
 
 def test_a_server_that_knows_no_conditions_is_asked_without(tmp_path: Path) -> None:

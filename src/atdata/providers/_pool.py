@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from atdata.providers._fork import ForkAware
 
 _PATIENCE = 60.0
+_OF_PARENTS: list[object] = []
+"""Connections that a fork came between; kept, for even to be collected would close them."""
 
 
 class Pool[C](ForkAware):
     """Connections to one database, each used by one thread at a time.
 
     Before a fork the pool lets those in use come back and closes all: a child that inherits one
-    would share its socket, or SQLite's idea of which locks this process holds.
+    would share its socket, or SQLite's idea of which locks this process holds. Where one stays in
+    use for too long, or the wait for it is interrupted, the child neither uses nor closes it.
 
     Args:
         connect: Opens a connection.
@@ -56,10 +59,14 @@ class Pool[C](ForkAware):
     def use(self) -> Generator[C]:
         """A connection, for as long as the block runs; opening one may fail as it will."""
         connection, generation = self._take()
+        pid = os.getpid()
         try:
             yield connection
         finally:
-            self._give(connection, generation)
+            if pid == os.getpid():
+                self._give(connection, generation)
+            else:
+                _OF_PARENTS.append(connection)
 
     def _take(self) -> tuple[C, int]:
         with self._change:
@@ -109,17 +116,35 @@ class Pool[C](ForkAware):
     def before_fork(self) -> None:
         """Close all connections, and let nobody open one."""
         self._change.acquire()
-        self._forking = True
-        self._change.wait_for(lambda: self._n_busy == 0, _PATIENCE)
-        while self._idle:
-            self._disconnect(self._idle.pop())
+        try:
+            self._forking = True
+            self._change.wait_for(lambda: self._n_busy == 0, _PATIENCE)
+            while self._idle:
+                self._disconnect(self._idle.pop())
+        except BaseException:
+            self._go_on()
+            raise
 
     def after_fork(self) -> None:
         """Connections may be opened again; in a child those of other threads are gone."""
         if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._n_busy = 0
-            self._generation += 1
+            self._leave_to_parent()
+        self._go_on()
+
+    def unready_fork(self) -> None:
+        """Leave every connection, and a lock that may be held for ever, to the parent."""
+        self._change = threading.Condition(threading.Lock())
+        self._forking = False
+        self._leave_to_parent()
+
+    def _leave_to_parent(self) -> None:
+        self._pid = os.getpid()
+        self._n_busy = 0
+        self._generation += 1
+        _OF_PARENTS.extend(self._idle)
+        self._idle = []
+
+    def _go_on(self) -> None:
         self._forking = False
         self._change.notify_all()
         self._change.release()

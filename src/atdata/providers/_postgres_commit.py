@@ -19,6 +19,7 @@ from atdata.providers._changes import (
     write_refs,
     write_text,
 )
+from atdata.providers._postgres_session import limit_transaction
 from atdata.providers._terms import terms
 
 _SQL = {
@@ -68,7 +69,7 @@ class Commit:
     def run(self, connection: Any) -> int:
         """Take the steps in a transaction of their own, and give the commit's number."""
         with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '30s'")
+            limit_transaction(connection)
             self._take(connection.cursor())
             self.is_ending = True
         return self.seq

@@ -40,14 +40,19 @@ _STEPS: tuple[tuple[str, ...], ...] = (
 LAYOUT = len(_STEPS)
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, still: bool = False) -> sqlite3.Connection:
     """Open a file, made if it is not there, with its layout up to date.
+
+    Args:
+        path: The file.
+        still: Whether it `is_still`. It is then read as it is now; who keeps the connection
+            looks whether its `identity` changes.
 
     Raises:
         StorageError: It is another program's, of a newer layout, damaged, or cannot be opened.
         sqlite3.Error: SQLite says so.
     """
-    connection = _open(path)
+    connection = _open(path, still=still)
     try:
         _prepare(connection, path)
     except BaseException:
@@ -56,17 +61,37 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def is_still(path: Path) -> bool:
+    """Whether a file can only be read without the memory that readers of a log share.
+
+    That memory lies beside the file. Where this process can make none, and no log is there,
+    nobody writes at this moment; another user may do so later.
+
+    Examples:
+        >>> is_still(tmp / "index.db")
+        False
+    """
+    return (
+        path.exists()
+        and not os.access(path, os.W_OK)
+        and not os.access(path.parent, os.W_OK)
+        and not _has_log(path)
+    )
+
+
+def _has_log(path: Path) -> bool:
+    with suppress(OSError):
+        return os.stat(f"{path}-wal").st_size > 0
+    return False
+
+
+def _open(path: Path, *, still: bool) -> sqlite3.Connection:
+    if still:
+        return _attempt(path, "mode=ro&immutable=1")
     if not path.parent.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
     writable = os.access(path if path.exists() else path.parent, os.W_OK)
-    if writable:
-        return _attempt(path, "mode=rwc")
-    # Readers of a file with a log share memory beside it. Where nobody can make that, and no log
-    # is there, nobody writes.
-    log = path.with_name(path.name + "-wal")
-    alone = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
-    return _attempt(path, "mode=ro&immutable=1" if alone else "mode=ro")
+    return _attempt(path, "mode=rwc" if writable else "mode=ro")
 
 
 def _attempt(path: Path, options: str) -> sqlite3.Connection:
@@ -196,8 +221,12 @@ def failed(path: Path, error: sqlite3.Error | OSError) -> StorageError:
     return StorageError(str(path), str(error), hint)
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path, *, still: bool = False) -> tuple[int, ...] | None:
     """Which file lies there, or None: to notice one that was removed or replaced.
+
+    Args:
+        path: The file.
+        still: Whether to notice one that was written, too.
 
     Examples:
         >>> identity(tmp / "nothing.db") is None
@@ -205,5 +234,6 @@ def identity(path: Path) -> tuple[int, int] | None:
     """
     with suppress(OSError):
         found = os.stat(path)
-        return found.st_dev, found.st_ino
+        which = found.st_dev, found.st_ino
+        return (*which, found.st_mtime_ns, found.st_size, _has_log(path)) if still else which
     return None

@@ -78,4 +78,15 @@ def _installed(wanted: str, name: str) -> Callable[..., IndexProvider]:
         return cast("Callable[..., IndexProvider]", entry.load())
     others = {entry.name for entry in entry_points(group=_GROUP)}
     choice = ", ".join(sorted(others | _BUILT_IN.keys()))
-    raise ValueError(f"Unknown provider {name!r}. Choose from: {choice}")
+    # An address may hold a password.
+    shown = repr(name.partition("://")[0] + "://…") if "://" in name else repr(name)
+    raise ValueError(f"Unknown provider {shown}. Choose from: {choice}{_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    """What to write for an address that stands where a name belongs."""
+    if "://" in name:
+        return "\n  For an address: dsn=, of PostgreSQL, or redis=, of Redis."
+    if {"/", "\\"} & {*name} or name.strip().lower().endswith((".db", ".sqlite")):
+        return f"\n  For a file: Index(path={name!r})."
+    return ""

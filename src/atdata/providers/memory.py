@@ -65,6 +65,10 @@ class MemoryProvider(ForkAware, IndexProvider):
         """Go on."""
         self._lock.release()
 
+    def unready_fork(self) -> None:
+        """Do not wait for a thread that the child does not have."""
+        self._lock = threading.Lock()
+
     def commit(self, changes: Sequence[Change]) -> int:
         """Take all steps or none; see `IndexProvider.commit`."""
         steps = check_changes(changes)

@@ -18,15 +18,20 @@ from atdata.providers._changes import (
 )
 from atdata.providers._pool import Pool
 from atdata.providers._postgres_commit import Commit
-from atdata.providers._postgres_schema import prepare, quoted
+from atdata.providers._postgres_schema import quoted
 from atdata.providers._postgres_search import FAR, Search
+from atdata.providers._postgres_session import (
+    close,
+    connection_lost,
+    connector,
+    timed_out,
+    usable,
+)
 from atdata.providers._terms import Match, Tier
 from atdata.providers.base import IndexProvider
 
 _COLUMNS = "r.kind, r.name, r.tag, r.seq, r.body, r.refs, r.text"
 _MOST_CONNECTIONS = 8
-# A server that went away is noticed, even where it never says so. Seconds, and milliseconds.
-_PATIENCE = {"connect_timeout": "15", "keepalives_idle": "30", "tcp_user_timeout": "30000"}
 
 
 def _psycopg() -> Any:
@@ -37,8 +42,10 @@ class PostgresProvider(IndexProvider):
     """Keeps records in a PostgreSQL database, in tables of a schema of their own.
 
     The tables are made at the first use. Any number of processes on any number of machines may
-    use them at once. A connection that the server dropped is replaced. How well a commit
-    survives a loss of power is the server's `synchronous_commit` and `fsync`.
+    use them at once. A connection that the server dropped is replaced, and one on which it says
+    nothing for 75 seconds is given up. Unless `options` of the address say otherwise, a statement
+    may take 60 seconds. How well a commit survives a loss of power is the server's
+    `synchronous_commit` and `fsync`.
 
     Args:
         dsn: The address of the database, `postgresql://user:password@host/database` or
@@ -59,8 +66,8 @@ class PostgresProvider(IndexProvider):
         self._schema = quoted(schema)
         settings = _settings(dsn)
         self._place = place = _place(settings)
-        connect = _connector({**_PATIENCE, **settings}, self._schema, place)
-        self._pool = Pool[Any](connect, _close, _usable, most=_MOST_CONNECTIONS)
+        connect = connector(settings, self._schema, place)
+        self._pool = Pool[Any](connect, close, usable, most=_MOST_CONNECTIONS)
         weakref.finalize(self, self._pool.close)
 
     def __repr__(self) -> str:
@@ -92,7 +99,7 @@ class PostgresProvider(IndexProvider):
                     outcome = self._outcome(commit, error)
                     if outcome == "committed":
                         return commit.seq
-                if last:
+                if last or timed_out(error):
                     raise self._failed(error) from error
         raise AssertionError
 
@@ -122,7 +129,7 @@ class PostgresProvider(IndexProvider):
                 with self._pool.use() as connection:
                     return ask(connection.execute)
             except psycopg.OperationalError as error:
-                if not connection_lost(error):
+                if timed_out(error) or not connection_lost(error):
                     raise
             self._pool.close()
             with self._pool.use() as connection:
@@ -133,7 +140,10 @@ class PostgresProvider(IndexProvider):
     def _failed(self, error: Exception) -> StorageError:
         diag = getattr(error, "diag", None)
         said = getattr(diag, "message_primary", None) or str(error) or type(error).__name__
-        return StorageError(self._place, said)
+        hint = (
+            "See whether the server, or a pooler before it, is well." if timed_out(error) else ""
+        )
+        return StorageError(self._place, said, hint)
 
     def get(self, kind: str, name: str, tag: str = "") -> Row | None:
         """The row under that key, or None."""
@@ -216,22 +226,6 @@ class PostgresProvider(IndexProvider):
         return [Match(found[0], _row(found[1:])) for found in self._ask(ask)]
 
 
-def connection_lost(error: Exception) -> bool:
-    """Whether an error says that the connection is gone, rather than that a statement failed.
-
-    Examples:
-        >>> connection_lost(ValueError("a statement"))
-        False
-    """
-    state = getattr(error, "sqlstate", None)
-    psycopg = _psycopg()
-    if not isinstance(error, psycopg.OperationalError):
-        return False
-    # Without a state it comes from the client: there is no server to give one. 08 are
-    # connection exceptions, 57P those of a server that stops.
-    return state is None or state.startswith(("08", "57P"))
-
-
 def _settings(dsn: object) -> dict[str, str]:
     if not isinstance(dsn, str) or not dsn.strip():
         raise ValueError(
@@ -267,34 +261,6 @@ def _place(settings: dict[str, str]) -> str:
     host = settings.get("host") or settings.get("hostaddr") or ""
     port = f":{settings['port']}" if "port" in settings else ""
     return f"postgresql://{host}{port}/{settings.get('dbname', '')}"
-
-
-def _connector(settings: dict[str, str], schema: str, place: str) -> Callable[[], Any]:
-    def connect() -> Any:
-        psycopg = _psycopg()
-        connection = psycopg.connect(
-            **settings,
-            autocommit=True,
-            prepare_threshold=None,  # a pooler between may give each statement another session
-        )
-        try:
-            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-            prepare(connection, schema, place)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    return connect
-
-
-def _usable(connection: Any) -> bool:
-    idle = require("psycopg.pq", extra="postgres").TransactionStatus.IDLE
-    return not connection.closed and connection.info.transaction_status == idle
-
-
-def _close(connection: Any) -> None:
-    connection.close()
 
 
 def _again(dsn: str, schema: str) -> PostgresProvider:

@@ -36,8 +36,16 @@ class _Opened:
     """A connection, and which file it has open."""
 
     def __init__(self, path: Path) -> None:
-        self.connection = file.connect(path)
-        self.identity = file.identity(path)
+        self._path = path
+        self._still = file.is_still(path)
+        # Of one that is still, before it is opened: what is written meanwhile must be noticed.
+        identity = file.identity(path, still=True)
+        self.connection = file.connect(path, still=self._still)
+        self._identity = identity if self._still else file.identity(path)
+
+    def is_current(self) -> bool:
+        """Whether it shows what lies there now."""
+        return self._identity == file.identity(self._path, still=self._still)
 
 
 class SqliteProvider(IndexProvider):
@@ -59,7 +67,8 @@ class SqliteProvider(IndexProvider):
     def __init__(self, path: str | PathLike[str] | None = None) -> None:
         if path is not None and str(path) in {"", ":memory:"}:
             raise ValueError(
-                f"{str(path)!r} is no file\n  For records in memory: MemoryProvider()"
+                f"{str(path)!r} is no file\n"
+                '  For records in memory: Index("memory"), or MemoryProvider().'
             )
         found = user_data_path("atdata") / "index.db" if path is None else Path(path)
         self.path = found.expanduser().absolute()
@@ -67,7 +76,7 @@ class SqliteProvider(IndexProvider):
         self._pool = Pool[_Opened](
             lambda: _Opened(where),
             lambda opened: opened.connection.close(),
-            lambda opened: opened.identity == file.identity(where),
+            _Opened.is_current,
         )
         weakref.finalize(self, self._pool.close)
 

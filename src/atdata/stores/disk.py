@@ -159,7 +159,7 @@ class LocalDiskStore:
             []
         """
         with _storing(self._root):
-            for path in files_in(self._root):
+            for path in (path for folder in self._folders(prefix) for path in files_in(folder)):
                 key = path.relative_to(self._root).as_posix()
                 if key.startswith(prefix) or _unstaged(key).startswith(prefix):
                     with suppress(FileNotFoundError, NotADirectoryError):
@@ -231,6 +231,18 @@ class LocalDiskStore:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LocalDiskStore, (self._root,)
+
+    def _folders(self, prefix: str) -> list[Path]:
+        """The folders that hold all files of keys that begin so; no link leads there."""
+        above = prefix.rpartition("/")[0]
+        if not above:
+            return [] if prefix.startswith("/") else [self._root]
+        if "\0" in above or any(part in {"", ".", ".."} for part in above.split("/")):
+            return []  # no key begins so
+        folders = [self._root / above]
+        if folders[0] != self._root / _STAGING and not above.startswith(f"{_STAGING}/"):
+            folders.insert(0, self._root / _STAGING / above)
+        return [folder for folder in folders if os.path.realpath(folder) == str(folder)]
 
     def _path(self, key: str) -> Path:
         """The file of a key; a symbolic link on the way may not lead out."""

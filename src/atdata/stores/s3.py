@@ -23,6 +23,7 @@ from atdata.stores.keys import check_key, check_prefix, check_relative, is_addre
 from atdata.stores.writing import Samples, ShardWriteResult, write_shards
 from atdata.transport import s3, s3_upload
 from atdata.transport.credentials import S3Settings, settings_of
+from atdata.transport.gate import scheme_of
 from atdata.transport.s3 import Head, Object
 from atdata.transport.s3_upload import ExistsError
 
@@ -163,7 +164,11 @@ class S3DataStore:
         return True
 
     def source(self, shards: Sequence[StoredShard]) -> DataSource:
-        """What reads these shards: from this bucket with this store's keys, and others without.
+        """What reads these shards: those of this store with its keys, and others without any.
+
+        This store's are those of its bucket under its prefix. What else lies in a bucket, by its
+        address, is asked for anonymously, without the keys of the environment too: from Amazon's
+        server, or for this store's bucket, from its own.
 
         Raises:
             ValueError: There are none, or a key is none.
@@ -176,13 +181,15 @@ class S3DataStore:
             ['s3://shards/a.tar', '/data/b.tar']
         """
         places: list[str | Path | DataSource] = []
-        own = f"s3://{self.bucket}/"
-        for is_own, some in groupby(map(self.url, _urls(shards)), lambda url: url.startswith(own)):
+        for home, some in groupby([self.url(shard.url) for shard in shards], self._home):
             run = list(some)
-            if is_own:
-                places.append(self._source([url.removeprefix(own) for url in run]))
-            else:
+            if home is None:
                 places += run
+            elif home == (self.bucket, self._settings):
+                keys = [s3.split_url(url)[1] for url in run]
+                places.append(S3Source.of(self.bucket, keys, self._settings))
+            else:
+                places.append(S3Source.with_settings(run, home[1]))
         return joined(places)
 
     def list_keys(self, prefix: str = "") -> Iterator[StoredObject]:
@@ -266,8 +273,17 @@ class S3DataStore:
     def _object(self, key: str) -> Object:
         return Object(self._settings, self.bucket, f"{self.prefix}{key}")
 
-    def _source(self, keys: Sequence[str]) -> S3Source:
-        return S3Source.of(self.bucket, keys, self._settings)
+    def _home(self, url: str) -> tuple[str, S3Settings] | None:
+        """The bucket of an address and how it is asked; None for one that is in no bucket."""
+        if scheme_of(url) != "s3":
+            return None
+        bucket, key = s3.split_url(url)
+        if bucket != self.bucket:
+            return bucket, S3Settings()
+        if key.startswith(self.prefix):
+            return bucket, self._settings
+        own = self._settings
+        return bucket, S3Settings(own.endpoint, own.region, path_style=own.path_style)
 
 
 def _made(settings: S3Settings, bucket: str, prefix: str) -> S3DataStore:
@@ -300,10 +316,6 @@ def _is_there(there: Head | None, wanted: Head, key: str) -> bool:
         return True
     hint = "Put it under another key; what is kept is never replaced."
     raise RecordExistsError("shard", key, hint)
-
-
-def _urls(shards: Sequence[StoredShard]) -> list[str]:
-    return [shard.url for shard in shards]
 
 
 @contextmanager

@@ -74,7 +74,13 @@ class Patience:
 _PATIENCE = Patience()
 
 
-def open_url(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE) -> BinaryIO:
+def open_url(
+    url: str,
+    *,
+    origin: Origin = "user",
+    patience: Patience = _PATIENCE,
+    same_host: bool = False,
+) -> BinaryIO:
     """Open a web address for reading.
 
     A cut connection is taken up where it stopped, if the server can tell that the file is still
@@ -84,6 +90,7 @@ def open_url(url: str, *, origin: Origin = "user", patience: Patience = _PATIENC
         url: An `http` or `https` address.
         origin: Who named it.
         patience: How long to wait.
+        same_host: Whether to go nowhere else, as with a signature that holds for one host.
 
     Returns:
         A stream. The caller closes it. It may be read in one thread at a time, and a stream that
@@ -101,7 +108,7 @@ def open_url(url: str, *, origin: Origin = "user", patience: Patience = _PATIENC
           reason  addresses of the kind 'ftp:' are not opened
           Allowed: a path, file:, http:, https: or s3:. Write ./ftp:… for a file of that name.
     """
-    body = _Body(url, origin, patience)
+    body = _Body(url, origin, patience, same_host=same_host)
     try:
         body.begin()
         return io.BufferedReader(body, _BUFFER)
@@ -110,7 +117,13 @@ def open_url(url: str, *, origin: Origin = "user", patience: Patience = _PATIENC
         raise
 
 
-def size(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE) -> int:
+def size(
+    url: str,
+    *,
+    origin: Origin = "user",
+    patience: Patience = _PATIENCE,
+    same_host: bool = False,
+) -> int:
     """How many bytes an address holds.
 
     The first byte is asked for, because addresses that are signed for reading refuse `HEAD`.
@@ -127,7 +140,7 @@ def size(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE) -
           reason  it names no file
           Allowed: a path, file:, http:, https: or s3:.
     """
-    with _Body(url, origin, patience, start=0, length=1) as body:
+    with _Body(url, origin, patience, start=0, length=1, same_host=same_host) as body:
         body.begin()
         total = body.total
         body.readall()
@@ -137,7 +150,13 @@ def size(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE) -
     return total
 
 
-def version(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE) -> str | None:
+def version(
+    url: str,
+    *,
+    origin: Origin = "user",
+    patience: Patience = _PATIENCE,
+    same_host: bool = False,
+) -> str | None:
     """What names the bytes of an address from one process to the next.
 
     Returns:
@@ -157,7 +176,7 @@ def version(url: str, *, origin: Origin = "user", patience: Patience = _PATIENCE
           reason  it names no file
           Allowed: a path, file:, http:, https: or s3:.
     """
-    with _Body(url, origin, patience, start=0, length=1) as body:
+    with _Body(url, origin, patience, start=0, length=1, same_host=same_host) as body:
         body.begin()
         name = body.version_name
         body.readall()
@@ -171,6 +190,7 @@ def read_range(
     *,
     origin: Origin = "user",
     patience: Patience = _PATIENCE,
+    same_host: bool = False,
 ) -> bytes:
     """Read part of what an address holds.
 
@@ -180,6 +200,7 @@ def read_range(
         length: How many bytes.
         origin: Who named the address.
         patience: How long to wait.
+        same_host: Whether to go nowhere else, as with a signature that holds for one host.
 
     Returns:
         Exactly `length` bytes.
@@ -198,7 +219,7 @@ def read_range(
     if not length:
         _web(url, origin)
         return b""
-    with _Body(url, origin, patience, start=start, length=length) as body:
+    with _Body(url, origin, patience, start=start, length=length, same_host=same_host) as body:
         body.begin()
         data = body.readall()
     if len(data) != length:
@@ -518,6 +539,7 @@ class _Body(io.RawIOBase):
         patience: How long to wait.
         start: First byte; a negative one counts from the end.
         length: How many bytes, or None for all that follow.
+        same_host: Whether to go nowhere else.
     """
 
     def __init__(
@@ -528,12 +550,14 @@ class _Body(io.RawIOBase):
         *,
         start: int = 0,
         length: int | None = None,
+        same_host: bool = False,
     ) -> None:
         self._answer: _Answer | None = None
         self._address = _web(url, origin)
         self._shown = redacted(url)
         self._origin: Origin = origin
         self._patience = patience
+        self._same_host = same_host
         self._start = start
         self._length = length
         self._at: int | None = start if start >= 0 else None  # the next byte to come
@@ -682,7 +706,9 @@ class _Body(io.RawIOBase):
                         hint="Read it again, or from a server that sends an ETag.",
                     )
                 headers.append(("If-Range", self._version.validator))
-        answer = _ask(self._address, headers, self._origin, self._patience)
+        answer = _ask(
+            self._address, headers, self._origin, self._patience, same_host=self._same_host
+        )
         try:
             self._accept(answer, ranged=bool(wanted))
         except BaseException:
@@ -794,7 +820,12 @@ class _Body(io.RawIOBase):
 
 
 def _ask(
-    address: WebAddress, headers: list[tuple[str, str]], origin: Origin, patience: Patience
+    address: WebAddress,
+    headers: list[tuple[str, str]],
+    origin: Origin,
+    patience: Patience,
+    *,
+    same_host: bool,
 ) -> _Answer:
     """Ask, go where the server sends us if that is allowed, and raise what an answer means."""
     shown = redacted(address.url)
@@ -811,7 +842,15 @@ def _ask(
         answer.close()
         # A public server may not send us to a machine that only we can reach.
         public_only = public_only or _is_outside(address)
-        address = gate.redirected(address, answer.header("location"), origin=origin)
+        status, location = answer.status, answer.header("location")
+        if not location:
+            reason = f"the server answered {status}, and does not say where to go"
+            raise SourceError(shown, reason, status=status)
+        there = gate.redirected(address, location, origin=origin)
+        if same_host and there.authority != address.authority:
+            reason = f"the server answered {status}, and leads to another host"
+            raise SourceError(shown, reason, status=status)
+        address = there
     raise SourceError(shown, f"the server redirects more than {_MOST_REDIRECTS} times")
 
 

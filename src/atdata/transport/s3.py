@@ -133,7 +133,9 @@ def open_object(found: Object, *, patience: Patience = _PATIENCE) -> BinaryIO:
         SourceError: The server refused or failed; also while reading.
     """
     with _told(found):
-        inner = http.open_url(_signed_url(found), patience=patience)
+        inner = http.open_url(
+            _signed_url(found), patience=patience, same_host=found.settings.is_signed
+        )
     return io.BufferedReader(_Stream(inner, found), _BUFFER)
 
 
@@ -145,7 +147,7 @@ def size(found: Object) -> int:
         SourceError: The server refused or failed.
     """
     with _told(found):
-        return http.size(_signed_url(found))
+        return http.size(_signed_url(found), same_host=found.settings.is_signed)
 
 
 def version(found: Object) -> str | None:
@@ -156,7 +158,7 @@ def version(found: Object) -> str | None:
         SourceError: The server refused or failed.
     """
     with _told(found):
-        return http.version(_signed_url(found))
+        return http.version(_signed_url(found), same_host=found.settings.is_signed)
 
 
 def read_range(found: Object, start: int, length: int) -> bytes:
@@ -168,7 +170,9 @@ def read_range(found: Object, start: int, length: int) -> bytes:
         SourceError: The server refused or failed.
     """
     with _told(found):
-        return http.read_range(_signed_url(found), start, length)
+        return http.read_range(
+            _signed_url(found), start, length, same_host=found.settings.is_signed
+        )
 
 
 def head(found: Object) -> Head | None:
@@ -200,12 +204,13 @@ def list_objects(url_prefix: str, settings: S3Settings) -> Iterator[StoredObject
 
     Raises:
         ValueError: It is no `s3://` address.
-        SourceError: The server refused or failed, or there is no such bucket.
+        SourceError: The server refused or failed, there is no such bucket, or the listing has no
+            end: more than a million objects, or the same or empty pages again and again.
     """
     bucket, prefix = split_url(url_prefix)
     query = {"list-type": "2", "prefix": prefix, "encoding-type": "url", "max-keys": str(_PAGE)}
     place = signing.place(settings, bucket)
-    seen: set[str] = set()
+    pages = request.Pages(url_prefix)
     while True:
         reply = request.ask(settings, "GET", place, query=query, shown=url_prefix)
         request.require(reply, url_prefix, 200)
@@ -213,13 +218,12 @@ def list_objects(url_prefix: str, settings: S3Settings) -> Iterator[StoredObject
         for entry in root.iter("Contents"):
             key = unquote_plus(entry.findtext("Key", ""))
             if key.startswith(prefix):
+                pages.count()
                 yield StoredObject(key, request.number(entry, "Size"), request.modified(entry))
         token = root.findtext("NextContinuationToken", "")
         if root.findtext("IsTruncated") != "true":
             return
-        if not token or token in seen:
-            raise SourceError(url_prefix, "the server lists the same page again and again")
-        seen.add(token)
+        pages.turn(token)
         query["continuation-token"] = token
 
 

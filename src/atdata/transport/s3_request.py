@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from xml.etree import ElementTree as ET
 
-from atdata._exceptions import SourceError
+from atdata._exceptions import SourceError, printable
 from atdata.transport import http, signing
 from atdata.transport.credentials import S3Settings
 from atdata.transport.http import Outgoing, Patience, Reply
 from atdata.transport.retry import is_passing
 
-_MOST_ANSWER = 16 << 20
+_MOST_ANSWER = 4 << 20  # a page of 1000 keys, each as long as may be, all of it escaped
+_MOST_ELEMENTS = 100_000  # and attributes
+_DEEPEST = 32  # elements in elements
+_MOST_FOUND = 1_000_000
+_MOST_EMPTY = 10  # pages in a row on which nothing is
 _PATIENCE = Patience(read=60.0)
 
 
@@ -95,9 +99,13 @@ def said(reply: Reply) -> tuple[str, str]:
 def xml(body: bytes, name: str, shown: str) -> ET.Element:
     """The root of an answer of that name, without name spaces."""
     root = None
-    if b"<!" not in body:  # an answer declares no types and entities
-        with suppress(ET.ParseError):
-            root = ET.fromstring(body)  # noqa: S314  there is nothing to expand
+    # In another encoding, what is looked for here would be written otherwise.
+    with suppress(UnicodeDecodeError, ET.ParseError, _TooMuchError):
+        text = body.decode("utf-8")
+        if "<!" not in text and "\0" not in text:  # an answer declares no types and entities
+            parser = ET.XMLParser(target=_Bounded())  # noqa: S314  there is nothing to expand
+            parser.feed(text)
+            root = parser.close()
     if root is None:
         raise SourceError(shown, "the server's answer is not of the form that S3 has")
     for element in root.iter():
@@ -106,15 +114,79 @@ def xml(body: bytes, name: str, shown: str) -> ET.Element:
         return root
     if root.tag == "Error":
         raise refusal(200, shown, root.findtext("Code", ""), root.findtext("Message", ""))
-    raise SourceError(shown, f"the server answered with {root.tag!r} and not with {name!r}")
+    found = printable(root.tag[:80])
+    raise SourceError(shown, f"the server answered with {found!r} and not with {name!r}")
+
+
+class _TooMuchError(Exception):
+    """An answer has more in it than any that S3 gives."""
+
+
+class _Bounded(ET.TreeBuilder):
+    """Builds a tree that is neither large nor deep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._n_elements = 0
+        self._depth = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:
+        self._n_elements += 1 + len(attrs)
+        self._depth += 1
+        if self._n_elements > _MOST_ELEMENTS or self._depth > _DEEPEST:
+            raise _TooMuchError
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> ET.Element:
+        self._depth -= 1
+        return super().end(tag)
+
+
+class Pages:
+    """Ends a listing that has no end.
+
+    Args:
+        shown: What is listed, for people.
+    """
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+        self._seen: set[tuple[str, ...]] = set()
+        self._n_found = 0
+        self._n_empty = 0
+
+    def count(self) -> None:
+        """Something was found.
+
+        Raises:
+            SourceError: It is more than is ever listed.
+        """
+        self._n_found += 1
+        self._n_empty = -1  # this page is not empty
+        if self._n_found > _MOST_FOUND:
+            hint = "List less at once: give a longer prefix."
+            raise SourceError(self._shown, f"more than {_MOST_FOUND} lie there", hint=hint)
+
+    def turn(self, *marker: str) -> None:
+        """A page ended, and the next begins at this marker.
+
+        Raises:
+            SourceError: It was there before, or the pages before it were all empty.
+        """
+        self._n_empty += 1
+        if not marker[0] or marker in self._seen:
+            raise SourceError(self._shown, "the server lists the same page again and again")
+        if self._n_empty > _MOST_EMPTY:
+            raise SourceError(self._shown, "the server lists empty pages, and does not end")
+        self._seen.add(marker)
 
 
 def modified(entry: ET.Element, name: str = "LastModified") -> float:
     """A time that an answer holds, in seconds since 1970; 0 if it holds none."""
     text = entry.findtext(name, "")
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError, OSError):
         return datetime.fromisoformat(text).timestamp()
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, OverflowError, OSError):
         return parsedate_to_datetime(text).timestamp()
     return 0.0
 

@@ -96,12 +96,12 @@ def unfinished(settings: S3Settings, bucket: str, prefix: str) -> Iterator[tuple
         The key each was to have, its id, and when it was begun in seconds since 1970.
 
     Raises:
-        SourceError: The server refused or failed.
+        SourceError: The server refused or failed, or the listing has no end.
     """
     shown = f"s3://{bucket}/{prefix}"
     query = {"uploads": "", "prefix": prefix, "encoding-type": "url"}
     place = signing.place(settings, bucket)
-    seen: set[tuple[str, str]] = set()
+    pages = request.Pages(shown)
     while True:
         reply = request.ask(settings, "GET", place, query=query, shown=shown)
         if reply.status in {400, 404, 405, 501} and request.said(reply)[0] != "NoSuchBucket":
@@ -110,12 +110,14 @@ def unfinished(settings: S3Settings, bucket: str, prefix: str) -> Iterator[tuple
         root = request.xml(reply.body, "ListMultipartUploadsResult", shown)
         for entry in root.iter("Upload"):
             key = unquote_plus(entry.findtext("Key", ""))
-            if key.startswith(prefix):
-                yield key, entry.findtext("UploadId", ""), request.modified(entry, "Initiated")
-        after = (root.findtext("NextKeyMarker", ""), root.findtext("NextUploadIdMarker", ""))
-        if root.findtext("IsTruncated") != "true" or after in seen:
+            upload_id = entry.findtext("UploadId", "")
+            if key.startswith(prefix) and upload_id:
+                pages.count()
+                yield key, upload_id, request.modified(entry, "Initiated")
+        if root.findtext("IsTruncated") != "true":
             return
-        seen.add(after)
+        after = (root.findtext("NextKeyMarker", ""), root.findtext("NextUploadIdMarker", ""))
+        pages.turn(*after)
         query |= {"key-marker": unquote_plus(after[0]), "upload-id-marker": after[1]}
 
 
@@ -123,8 +125,11 @@ def give_up(found: Object, upload_id: str) -> None:
     """Give up an upload in parts; nothing happens where there is none.
 
     Raises:
+        ValueError: The id is empty; servers may take that for the object itself.
         SourceError: The server refused or failed.
     """
+    if not upload_id:
+        raise ValueError(f"an upload of {found.url} has an id, and none was given")
     query = {"uploadId": upload_id}
     reply = request.ask(found.settings, "DELETE", found.place, query=query, shown=found.url)
     if reply.status != 404:
@@ -152,6 +157,8 @@ class _Upload:
         request.require(reply, self._found.url, 200)
         root = request.xml(reply.body, "InitiateMultipartUploadResult", self._found.url)
         self._id = root.findtext("UploadId", "")
+        if not self._id:
+            raise SourceError(self._found.url, "the server gave no id for an upload", status=200)
         try:
             with ThreadPoolExecutor(_THREADS, "atdata-upload") as threads:
                 etags = self._send_all(file, n_bytes, part, threads)
