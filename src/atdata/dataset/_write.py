@@ -191,35 +191,37 @@ def typed[T](samples: Iterable[T]) -> tuple[type[T], Iterable[T]]:
         >>> kind.__name__, [sample.n for sample in samples]
         ('DictSample', [0, 1])
     """
-    if isinstance(samples, str | bytes | os.PathLike | Mapping) or not isinstance(
-        samples, Iterable
-    ):
-        raise _no_samples(samples)
+    _check_samples(samples)
     source = iter(samples)
     first = list(islice(source, 1))
     if not first:
         raise ValueError("samples must be non-empty: there is nothing to write")
-    if isinstance(first[0], Mapping | SampleBatch):
-        raise _no_samples(first[0])
+    _check_sample(first[0])
     # An instance of a generic class knows its type arguments, if it was made with any.
     kind: type[T] = getattr(first[0], "__orig_class__", type(first[0]))
     return kind, samples if isinstance(samples, Sequence) else chain(first, source)
 
 
-def _no_samples(given: object) -> TypeError:
-    """The error for what is no iterable of samples, with what was probably meant."""
+def _check_samples(given: object) -> None:
+    """Refuse what is no iterable of samples, and say what was probably meant."""
     name = type(given).__name__
-    if isinstance(given, SampleBatch):
-        return TypeError("samples come in batches: give them one by one, without batch_size=")
     if isinstance(given, str | bytes | os.PathLike):
-        return TypeError(f"samples is a {name}; to read shards: atdata.Dataset(path)")
+        raise TypeError(f"samples is a {name}; to read shards: atdata.Dataset(path)")
     if isinstance(given, Mapping):
-        return TypeError(
-            f"a {name} is no sample and no list of samples\n"
-            "  A sample without a type is atdata.DictSample(**mapping); splits are written one "
-            "by one."
+        raise TypeError(f"samples is a {name}; its splits are written one by one")
+    if not isinstance(given, Iterable):
+        raise TypeError(f"samples is a {name}, and no iterable of samples; for one: [sample]")
+
+
+def _check_sample(given: object) -> None:
+    """Refuse what is often taken for a sample."""
+    if isinstance(given, SampleBatch):
+        raise TypeError("samples come in batches: give them one by one, without batch_size=")
+    if isinstance(given, Mapping):
+        raise TypeError(
+            f"a sample is no {type(given).__name__}\n"
+            "  One without a type is atdata.DictSample(**mapping)."
         )
-    return TypeError(f"samples is a {name}, and no iterable of samples; for one: [sample]")
 
 
 def _fill[T](
