@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from atdata._exceptions import AtdataError, ConflictError, RecordExistsError, RecordNotFoundError
@@ -71,7 +72,8 @@ def plan(
         return Planned(ref_of(row), read_schema(row), (Check(row.key, row.seq),))
     reserved = {SchemaRef.parse(UNTYPED).version} if draft.name == DictSample.__name__ else set()
     if version is None:
-        wanted = next_version(list(_readable(rows)), draft)
+        newest_first = sorted(rows, key=lambda row: version_key(row.tag), reverse=True)
+        wanted = next_version(list(islice(_readable(newest_first), 1)), draft)
         while wanted in taken or wanted in reserved:  # by a record that is damaged, say
             wanted = str(Version.parse(wanted).bump("patch"))
     elif version in taken or version in reserved:
