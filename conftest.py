@@ -12,11 +12,11 @@ pytest_plugins = ["atdata.testing.servers"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-ADAPTERS = Path(__file__).parent / "src/atdata/adapters"
-# What an adapter imports as soon as it is imported itself.
-LIBRARIES = {"torch.py": "torch"}
+ROOT = Path(__file__).parent
+# What a module imports as soon as it is imported itself, as the search for doctests does.
+LIBRARIES = {"src/atdata/adapters/torch.py": "torch", "tests/adapters/jax_program.py": "grain"}
 collect_ignore = [
-    str(ADAPTERS / name) for name, library in LIBRARIES.items() if find_spec(library) is None
+    str(ROOT / name) for name, library in LIBRARIES.items() if find_spec(library) is None
 ]
 
 
