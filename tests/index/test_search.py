@@ -1,5 +1,6 @@
 """Searching: what fits, the best first, page by page, and what a plain filter says."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -215,3 +216,14 @@ def test_a_search_finds_what_a_filter_finds(
         )
     }
     assert sorted(found) == sorted(wanted)
+
+
+@pytest.mark.parametrize("facts", ["[" * 100_000, "[]", '["local", 7]', "7", '[["local"], 7]', ""])
+def test_a_cursor_of_another_kind_is_refused(facts: str, tmp_path: Path) -> None:
+    """Whatever it holds, it is no page of ours, and says so."""
+    cursor = base64.urlsafe_b64encode(facts.encode()).decode()
+    with Index(path=tmp_path / "index.db") as index:
+        with pytest.raises(ValueError, match="cursor"):
+            index.search("a", cursor=cursor)
+        with pytest.raises(ValueError, match="cursor"):
+            index.list_datasets(cursor=cursor)

@@ -1,7 +1,6 @@
 """From the arguments of a command to the shards they name."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,10 +15,9 @@ from atdata.cli.options import Place, work
 from atdata.load._refs import is_reference
 from atdata.model.schema import Schema
 from atdata.sample.dynamic import DictSample
+from atdata.shard.names import natural
 from atdata.sources.registry import source_of
 from atdata.transport import gate
-
-_DIGITS = re.compile("([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +103,7 @@ def shards_in(folder: Path) -> list[Path]:
     names = [name for name in os.listdir(folder) if name.endswith(".tar") and name[0] != "."]
     if not names:
         raise ShardNotFoundError(str(folder), "the folder holds no *.tar")
-    return [folder / name for name in sorted(names, key=_natural)]
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """Digits count as numbers: text and numbers take turns, so that like meets like."""
-    pieces = _DIGITS.split(name)
-    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], name
+    return [folder / name for name in sorted(names, key=natural)]
 
 
 def _folder(argument: str) -> Path | None:

@@ -1,6 +1,5 @@
 """Comparing stored shards with the digests that the catalogue holds."""
 
-import hashlib
 from dataclasses import dataclass, field
 
 from atdata._exceptions import AtdataError
@@ -9,8 +8,8 @@ from atdata.dataset._progress import Progress
 from atdata.index._datasets import source_behind
 from atdata.model.entry import DatasetEntry
 from atdata.model.shard import StoredShard
+from atdata.shard.digest import sha256_stream
 
-_PIECE = 1 << 20
 OK, MISMATCH, SKIPPED = "ok", "mismatch", "skipped"
 
 
@@ -95,13 +94,10 @@ def _statuses(
 
 
 def _status(shard: StoredShard, store: AbstractDataStore | None) -> tuple[str, int]:
-    digest, n_bytes = hashlib.sha256(), 0
     try:
         source = source_behind(store, [shard])
         with source.open_shard(source.list_shards()[0]) as stream:
-            while piece := stream.read(_PIECE):
-                digest.update(piece)
-                n_bytes += len(piece)
+            sha256, n_bytes = sha256_stream(stream)
     except (AtdataError, OSError, ValueError) as error:
-        return f"error:{str(error).partition(chr(10))[0]}", n_bytes
-    return (OK if digest.hexdigest() == shard.sha256 else MISMATCH), n_bytes
+        return f"error:{str(error).partition(chr(10))[0]}", 0
+    return (OK if sha256 == shard.sha256 else MISMATCH), n_bytes

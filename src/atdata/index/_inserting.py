@@ -38,7 +38,7 @@ from atdata.model.shard import FinishedShard, StoredShard
 from atdata.pipeline.access import Count, count_shards
 from atdata.pipeline.chain import Part
 from atdata.repository import Mounted
-from atdata.shard.digest import sha256_file
+from atdata.shard.digest import sha256_file, sha256_stream
 from atdata.sources.registry import source_of
 from atdata.stores.keys import is_address
 
@@ -232,11 +232,8 @@ def _size(source: DataSource, shard_id: str) -> int | None:
 
 
 def _sha256(source: DataSource, shard_id: str) -> str:
-    digest = hashlib.sha256()
     with source.open_shard(shard_id) as stream:
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return sha256_stream(stream)[0]
 
 
 def _here(source: DataSource, shard_id: str, count: Count, path: Path) -> FinishedShard:

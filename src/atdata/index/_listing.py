@@ -1,11 +1,10 @@
 """Listing the datasets of repositories, a page at a time."""
 
-import base64
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import batched
 
 from atdata._logging import get_logger
+from atdata.index._cursor import read_cursor, write_cursor
 from atdata.index._datasets import readable, seen
 from atdata.model.entry import DatasetEntry
 from atdata.model.record import ENTRY, LABEL, Row
@@ -82,7 +81,7 @@ def listed(
             place = None if after is None else (after, "")
             rows = mounted.provider.page(LABEL, ref=LATEST, after=place, limit=wanted)
             if last is not None and rows and limit is not None and len(found) >= limit:
-                return Page(found, _cursor(*last))
+                return Page(found, write_cursor(*last))
             some = rows if limit is None else rows[: limit - len(found)]
             found += filter(None, entries_behind(mounted, some))
             if some:
@@ -94,18 +93,11 @@ def listed(
     return Page(found)
 
 
-def _cursor(repo: str, name: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([repo, name]).encode()).decode()
-
-
 def _place(cursor: str | None, chosen: Sequence[Mounted]) -> tuple[int, str | None]:
     if cursor is None:
         return 0, None
+    repo, name = read_cursor(cursor, 2) or (None, None)
     names = [mounted.name for mounted in chosen]
-    try:
-        repo, name = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return names.index(repo), str(name)
-    except (ValueError, TypeError):
-        raise ValueError(
-            "the cursor is none that list_datasets gave for these repositories"
-        ) from None
+    if repo not in names or not isinstance(name, str):
+        raise ValueError("the cursor is none that list_datasets gave for these repositories")
+    return names.index(repo), name

@@ -1,11 +1,10 @@
 """Searching repositories: the best hits of all of them, page by page."""
 
-import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from atdata.index._cursor import read_cursor, write_cursor
 from atdata.index._listing import entries_behind
 from atdata.index._schemas import UNTYPED, is_untyped
 from atdata.model.entry import DatasetEntry
@@ -134,7 +133,7 @@ def search(
     over = all(place == _END for place in places)
     return SearchResults(
         _results(chosen, taken),
-        None if over else _cursor([one.name for one in chosen], places),
+        None if over else write_cursor([one.name for one in chosen], places),
         source="local",
     )
 
@@ -185,18 +184,12 @@ def _result(mounted: Mounted, hit: Hit, entry: DatasetEntry) -> SearchResult:
     )
 
 
-def _cursor(names: list[str], places: list[str | None]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([names, places]).encode()).decode()
-
-
 def _places(cursor: str | None, chosen: Sequence[Mounted]) -> list[str | None]:
     """Where each repository's hits go on; None is the beginning."""
     if cursor is None:
         return [None] * len(chosen)
-    try:
-        names, places = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if names == [one.name for one in chosen] and len(places) == len(names):
-            return [None if place is None else str(place) for place in places]
-    except (ValueError, TypeError):
-        pass
-    raise ValueError("the cursor is none that this search gave; begin without one")
+    names, places = read_cursor(cursor, 2) or (None, None)
+    known = [one.name for one in chosen]
+    if names != known or not isinstance(places, list) or len(places) != len(known):
+        raise ValueError("the cursor is none that this search gave; begin without one")
+    return [None if place is None else str(place) for place in places]

@@ -5,9 +5,10 @@ from contextlib import suppress
 
 from atdata._exceptions import ShardNotFoundError, SourceError, printable
 from atdata.load._folders import held
-from atdata.load._names import is_shard, natural
+from atdata.load._names import is_shard
 from atdata.load._patterns import EVERYTHING, Pattern, is_pattern, split
 from atdata.shard import names
+from atdata.shard.names import natural
 from atdata.sources.s3 import S3Source
 from atdata.transport import s3
 from atdata.transport.credentials import S3Settings, from_env

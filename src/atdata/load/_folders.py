@@ -7,8 +7,9 @@ from itertools import islice
 from pathlib import Path
 
 from atdata._exceptions import ShardNotFoundError, SourceError, printable
-from atdata.load._names import is_hidden, natural
+from atdata.load._names import is_hidden
 from atdata.load._patterns import Entry
+from atdata.shard.names import natural
 from atdata.transport.file import is_scarcity, scarcity
 
 _SHOWN = 5

@@ -5,10 +5,6 @@ import re
 _SHARD = re.compile(
     r"(?P<stem>.+)\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|t(?:gz|bz2|xz|zst))", re.IGNORECASE | re.DOTALL
 )
-_DIGITS = re.compile(r"([0-9]+)")
-
-type NaturalKey = tuple[tuple[str | tuple[int, str], ...], str]
-"""What names are compared by."""
 
 
 def is_hidden(name: str) -> bool:
@@ -38,20 +34,3 @@ def stem(name: str) -> str:
     """
     found = _SHARD.fullmatch(name)
     return name if found is None else found["stem"]
-
-
-def natural(name: str) -> NaturalKey:
-    """A key to sort by: digits count as numbers, so that 2 comes before 10.
-
-    Examples:
-        >>> sorted(["a-10", "a-2", "a-02", "b-1"], key=natural)
-        ['a-02', 'a-2', 'a-10', 'b-1']
-    """
-    pieces = _DIGITS.split(name)
-    # A number is compared by its length and then as text: it may have any number of digits.
-    return tuple(_number(piece) if i % 2 else piece for i, piece in enumerate(pieces)), name
-
-
-def _number(digits: str) -> tuple[int, str]:
-    significant = digits.lstrip("0")
-    return len(significant), significant

@@ -16,10 +16,10 @@ from urllib.parse import unquote
 from atdata._exceptions import ShardNotFoundError, redacted
 from atdata.load._buckets import Access, from_environment, keys_of
 from atdata.load._folders import Folder, held, missing, nothing_fits, refusal
-from atdata.load._names import natural
 from atdata.load._pages import WebFolder
 from atdata.load._patterns import EVERYTHING, Pattern, is_pattern, split, walk
 from atdata.shard import names
+from atdata.shard.names import natural
 from atdata.sources.registry import source_of
 from atdata.transport import gate
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from blake3 import blake3
@@ -79,11 +79,23 @@ def sha256_file(path: str | Path, *, chunk_size: int = 1 << 20) -> str:
         ...     sha256_file(file.name)[:8]
         'e3b0c442'
     """
-    digest = sha256()
-    with Path(path).open("rb", buffering=0) as file:
-        while piece := file.read(chunk_size):
-            digest.update(piece)
-    return digest.hexdigest()
+    with Path(path).open("rb") as file:
+        return sha256_stream(file, chunk_size=chunk_size)[0]
+
+
+def sha256_stream(stream: BinaryIO, *, chunk_size: int = 1 << 20) -> tuple[str, int]:
+    """SHA-256 of what is left of a stream as 64 hex digits, and how many bytes that was.
+
+    Examples:
+        >>> import io
+        >>> sha256_stream(io.BytesIO(b"abc"))[1]
+        3
+    """
+    digest, n_bytes = sha256(), 0
+    while piece := stream.read(chunk_size):
+        digest.update(piece)
+        n_bytes += len(piece)
+    return digest.hexdigest(), n_bytes
 
 
 def sha256_bytes(data: Buffer) -> str:

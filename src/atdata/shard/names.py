@@ -21,6 +21,7 @@ _MOST_DIGITS = 18
 _COUNTLESS = 10**36  # counting stops here, so that numbers stay small enough to multiply fast
 
 _PIECE = re.compile(r"\\.|[{},]|[^\\{},]+|\\", re.DOTALL)
+_DIGITS = re.compile(r"([0-9]+)")
 _NUMBERS = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)(?:\.\.-?([0-9]+))?")
 _LETTERS = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.-?([0-9]+))?")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -301,3 +302,23 @@ def _place(name: str) -> tuple[str, int, str]:
     double = _SUFFIX.fullmatch(name)
     stem, suffix = (double["stem"], double["suffix"]) if double else os.path.splitext(name)
     return f"{stem}-", _WIDTH, suffix
+
+
+type NaturalKey = tuple[tuple[str | tuple[int, str], ...], str]
+
+
+def natural(name: str) -> NaturalKey:
+    """A key to sort by: digits count as numbers, so that 2 comes before 10.
+
+    Examples:
+        >>> sorted(["a-10", "a-2", "a-02", "b-1"], key=natural)
+        ['a-02', 'a-2', 'a-10', 'b-1']
+    """
+    pieces = _DIGITS.split(name)
+    # A number is compared by its length and then as text: it may have any number of digits.
+    return tuple(_number(piece) if i % 2 else piece for i, piece in enumerate(pieces)), name
+
+
+def _number(digits: str) -> tuple[int, str]:
+    significant = digits.lstrip("0")
+    return len(significant), significant

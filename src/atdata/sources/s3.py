@@ -1,6 +1,5 @@
 """Shards in a bucket of an S3 server."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,8 +11,6 @@ from atdata.shard import names
 from atdata.transport import s3
 from atdata.transport.credentials import S3Settings, from_env, from_mapping, settings_of
 from atdata.transport.s3 import Object
-
-_DIGITS = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,7 +130,7 @@ class S3Source:
         asked = settings or S3Settings()
         bucket, _ = s3.split_url(url)
         found = (one.key for one in s3.list_objects(url, asked))
-        keys = sorted((key for key in found if key.endswith(".tar")), key=_natural)
+        keys = sorted((key for key in found if key.endswith(".tar")), key=names.natural)
         if not keys:
             raise ValueError(f"no .tar files lie under {printable(url)}")
         return cls.of(bucket, keys, asked)
@@ -290,11 +287,3 @@ class S3Source:
             return self._objects[shard_id]
         except KeyError:
             raise KeyError(f"Shard not found: {printable(shard_id)}") from None
-
-
-def _natural(key: str) -> list[tuple[int, str]]:
-    """Sorts `a-2` before `a-10`."""
-    return [
-        (int(part), "") if part.isascii() and part.isdigit() else (-1, part)
-        for part in _DIGITS.split(key)
-    ]
