@@ -14,6 +14,7 @@
     ├── LensNotFoundError      (ValueError)         no lens leads from one type to another
     │   └── AmbiguousLensError                      more than one does, and none is shorter
     ├── LensRecordError        (ValueError)         a stored lens that cannot be loaded
+    ├── ManifestError          (LookupError)        a shard's manifest is missing or cannot be used
     ├── PartialFailureError                         some shards of a job failed
     ├── TooManyErrorsError                          more was left out than `max_errors` allows
     ├── StateError             (ValueError)         a state of other data, or no state at all
@@ -22,6 +23,8 @@
     ├── RecordExistsError      (ValueError)         a record that never changes is there already
     ├── ConflictError                               someone else changed a record first
     ├── StorageError           (OSError)            a database or a store refused or failed
+    ├── UnknownFieldError      (AttributeError)     a sample type has no such field
+    ├── PredicateSyntaxError   (ValueError)         the text of a question that cannot be read
     └── MissingExtraError      (ImportError)        an optional library is not installed
 
 A wrong argument is a plain ``ValueError`` or ``TypeError``; this tree is for what the data, a
@@ -31,6 +34,7 @@ home.
 """
 
 import re
+import shlex
 import tarfile
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -368,6 +372,39 @@ class LensRecordError(AtdataError, ValueError):
         super().__init__("\n".join(lines))
 
 
+class ManifestError(AtdataError, LookupError):
+    """Shards have no manifest, or one that is stale, partial or damaged.
+
+    Attributes:
+        shards: The shards, in reading order.
+        reasons: Why, by shard.
+        place: What the mending command is given.
+    """
+
+    def __init__(self, reasons: Mapping[str, str], place: str = "") -> None:
+        self.reasons = dict(reasons)
+        self.shards = list(self.reasons)
+        self.place = place or _common_place(self.shards)
+        n = len(self.shards)
+        what = "shard has no usable manifest" if n == 1 else "shards have no usable manifest"
+        lines = [f"{n} {what}"]
+        for shard in self.shards[:5]:
+            name = printable(shard_name(shard), 500)
+            lines.append(f"  {name}: {printable(self.reasons[shard], 500)}")
+        lines += [f"  and {n - 5} more"] if n > 5 else []
+        lines.append(f"  Mend it:  atdata manifest build {printable(self.place, 500)}")
+        super().__init__("\n".join(lines))
+
+
+def _common_place(shards: Sequence[str]) -> str:
+    """The one shard, or the folder of all, in quotes where a shell needs them."""
+    names = [shard_name(shard) for shard in shards]
+    if len(names) == 1:
+        return shlex.quote(names[0])
+    folders = {name.rpartition("/")[0] for name in names}
+    return shlex.quote((folders.pop() or ".") if len(folders) == 1 else names[0])
+
+
 class PartialFailureError(AtdataError):
     """Some shards of a job failed, and the others are done.
 
@@ -554,3 +591,48 @@ class MissingExtraError(AtdataError, ImportError):
 
 def _name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
+
+
+class UnknownFieldError(AtdataError, AttributeError):
+    """A sample type has no such field.
+
+    Attributes:
+        field: The dotted path that was asked for.
+        owner: Name of the type, or of what was asked.
+        closest: Fields there are with a similar name.
+    """
+
+    def __init__(
+        self, field: str, owner: str, there: Sequence[str], closest: Sequence[str] = ()
+    ) -> None:
+        self.field = field
+        self.owner = owner
+        self.closest = list(closest)
+        lines = [f"{printable(owner)} has no field {printable(field)!r}"]
+        if self.closest:
+            lines.append(f"  closest: {', '.join(map(printable, self.closest))}")
+        shown = ", ".join(map(printable, there[:20])) or "none"
+        lines.append(f"  Fields there are: {shown}{', …' if there[20:] else ''}")
+        super().__init__("\n".join(lines))
+
+
+class PredicateSyntaxError(AtdataError, ValueError):
+    """A predicate cannot be read from its text, or from its JSON.
+
+    Attributes:
+        reason: What is wrong.
+        text: The text, or the path in the JSON.
+        at: Where in the text, counted from 0; -1 for JSON.
+    """
+
+    def __init__(self, reason: str, text: str, at: int) -> None:
+        self.reason = reason
+        self.text = text
+        self.at = at
+        if at < 0:
+            super().__init__(f"{reason}\n  at {printable(text)}")
+            return
+        start = max(0, at - 60)
+        before = printable(text[start:at], 1000)
+        line = before + printable(text[at : at + 60], 1000)
+        super().__init__(f"{reason}\n  {line}\n  {' ' * len(before)}^")
