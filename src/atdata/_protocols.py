@@ -111,12 +111,27 @@ class SupportsVersion(Protocol):
 
 
 @runtime_checkable
+class SupportsSidecars(Protocol):
+    """A source that gives the small files that lie beside a shard; several threads may ask."""
+
+    def read_sidecar(self, shard_id: str, suffix: str) -> bytes | None:
+        """What lies beside a shard under its name with a suffix, or None if nothing does.
+
+        The name is the shard's without a `.tar` at its end, if it has one: beside `a.tar` and
+        with the suffix `.manifest.json` that is `a.manifest.json`, and beside `a.tar.gz` it is
+        `a.tar.gz.manifest.json`. Errors are those of shards: what may not be read is not absent.
+        """
+        ...
+
+
+@runtime_checkable
 class AbstractDataStore(Protocol):
     """A place that finished shards are kept in, each under a key of its own."""
 
     def put(self, shard: FinishedShard, *, key: str) -> StoredShard:
         """Keep a shard, whole or not at all, and only say so once it is safe.
 
+        What lies beside it (`shard.sidecars`) is kept beside it, and is there before it is.
         The result's `url` is the key: relative to the store, so that the store may move.
         """
         ...

@@ -3,6 +3,7 @@
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
@@ -18,12 +19,13 @@ from atdata.codec.lockstep import reads_in_lockstep
 from atdata.codec.payloads import EncodedSamples, encode_samples
 from atdata.dataset._dataset import Dataset
 from atdata.dataset._progress import Progress
+from atdata.manifest.files import remove_manifest
 from atdata.model.shard import FinishedShard
 from atdata.sample.batch import SampleBatch
 from atdata.shard.index import Head
 from atdata.shard.keys import check_key
 from atdata.shard.names import is_numbered_sibling, numbered
-from atdata.shard.writer import Payloads, ShardWriter
+from atdata.shard.writer import Payloads, ShardObserver, ShardWriter
 
 _CHUNK = 1024
 _CHUNK_BYTES = 8 << 20
@@ -39,6 +41,7 @@ def write_samples[T](
     content_metadata: object = None,
     digest: bool = True,
     progress: bool | None = None,
+    manifest: bool = False,
 ) -> Dataset[T]:
     """Write samples to one shard, or to numbered shards where a limit is given.
 
@@ -58,6 +61,9 @@ def write_samples[T](
             Each shard holds it.
         digest: Compute SHA-256 of shards and BLAKE3 of blocks; XXH3 of blocks is always kept.
         progress: Show progress on stderr; by default if that is a terminal.
+        manifest: Write a manifest beside each shard, in the same pass, so that questions about
+            its samples need not open it. Otherwise the manifest of a shard that is replaced goes
+            with it.
 
     Returns:
         The dataset that was written.
@@ -65,6 +71,7 @@ def write_samples[T](
     Raises:
         ValueError: There are no samples, two have one key, or one alone exceeds `maxsize`.
         SchemaError: A sample does not fit its type, or is of another type than the first.
+        TypeError: These are no samples, or an annotation asks a manifest for what does not fit.
 
     Examples:
         >>> import atdata
@@ -88,6 +95,7 @@ def write_samples[T](
         content_metadata=content_metadata,
         digest=digest,
         progress=progress,
+        manifest=manifest,
     )
     paths = [shard.path for shard in shards]
     dataset: Dataset[T] = Dataset(paths[0] if len(paths) == 1 else paths, sample_type=sample_type)
@@ -104,6 +112,7 @@ def write_shards[T](
     content_metadata: object = None,
     digest: bool = True,
     progress: bool | None = None,
+    manifest: bool = False,
 ) -> tuple[list[FinishedShard], type[T]]:
     """Write samples as `write_samples` does, and return the shards as facts, with the type."""
     final = Path(os.path.realpath(path))
@@ -120,15 +129,27 @@ def write_shards[T](
         return Path(numbered(str(final), number)) if sharded else final
 
     head = Head(sample_type=codec_of(sample_type).name, content_metadata=metadata)
+    observe = _observer(sample_type) if manifest else None
     with (
         log_operation("write_samples", path=str(final), sharded=sharded),
-        ShardWriter(name, maxcount=maxcount, maxsize=maxsize, head=head, digest=digest) as writer,
+        ShardWriter(
+            name, maxcount=maxcount, maxsize=maxsize, head=head, digest=digest, observe=observe
+        ) as writer,
     ):
         _fill(writer, samples, sample_type, key=key, progress=progress)
         shards = writer.close()
+    for shard in () if manifest else shards:
+        remove_manifest(shard.path)
     if sharded:
         _remove_stale(final, len(shards))
     return shards, sample_type
+
+
+def _observer(sample_type: type[Any]) -> Callable[[Path], ShardObserver]:
+    """What builds manifests; it loads Arrow, so it is loaded only where manifests are wanted."""
+    made: Callable[[Path], ShardObserver]
+    made = import_module("atdata.manifest.build").ShardManifests(sample_type)
+    return made
 
 
 def deliver_shards[T](
@@ -143,6 +164,8 @@ def deliver_shards[T](
     content_metadata: object = None,
     digest: bool = True,
     progress: bool | None = None,
+    manifest: bool = False,
+    first_key: int = 0,
 ) -> None:
     """Write samples to shards, and hand each on as soon as it is complete.
 
@@ -157,10 +180,13 @@ def deliver_shards[T](
         content_metadata: As in `write_samples`.
         digest: As in `write_samples`.
         progress: As in `write_samples`.
+        manifest: Write a manifest beside each shard, which is handed on with it.
+        first_key: The number of the first sample, where keys count up.
 
     Raises:
         ValueError: Two samples have one key, or one alone exceeds `maxsize`.
         SchemaError: A sample does not fit its type, or is of another type.
+        TypeError: An annotation asks a manifest for what does not fit.
 
     Examples:
         >>> from atdata.sample.dynamic import DictSample
@@ -173,7 +199,14 @@ def deliver_shards[T](
     metadata = plain_metadata(content_metadata)
     head = Head(sample_type=codec_of(sample_type).name, content_metadata=metadata)
     with ShardWriter(
-        name, maxcount=maxcount, maxsize=maxsize, head=head, digest=digest, deliver=deliver
+        name,
+        maxcount=maxcount,
+        maxsize=maxsize,
+        head=head,
+        digest=digest,
+        deliver=deliver,
+        observe=_observer(sample_type) if manifest else None,
+        first_key=first_key,
     ) as writer:
         _fill(writer, samples, sample_type, key=key, progress=progress)
 
@@ -418,3 +451,4 @@ def _remove_stale(path: Path, count: int) -> None:
         number = is_numbered_sibling(str(path), candidate.name)
         if number is not None and number >= count:
             candidate.unlink()
+            remove_manifest(candidate)

@@ -1,13 +1,16 @@
 """A dataset in a catalogue: where its shards are, what they hold, where they came from."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from atdata._cid import generate_cid
 from atdata.model.plain import plain_json
-from atdata.model.shard import StoredShard
+from atdata.model.shard import StoredShard, StoredSidecar, beside
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def now() -> datetime:
@@ -77,9 +80,11 @@ class DatasetEntry:
     def __repr__(self) -> str:
         version = "" if self.version is None else f"@{self.version}"
         n_samples = "?" if self.n_samples is None else f"{self.n_samples:,}"
+        samples = "sample" if self.n_samples == 1 else "samples"
+        shards = "1 shard" if len(self.shards) == 1 else f"{len(self.shards):,} shards"
         return (
-            f"<DatasetEntry {self.repo}/{self.name}{version}: {n_samples} samples in "
-            f"{len(self.shards):,} shards, {self.schema_ref}, {self.cid}>"
+            f"<DatasetEntry {self.repo}/{self.name}{version}: {n_samples} {samples} in {shards}, "
+            f"{self.schema_ref}, {self.cid}>"
         )
 
     @property
@@ -215,6 +220,10 @@ def _shard_dict(shard: StoredShard) -> dict[str, Any]:
         "samples": shard.n_samples,
         "bytes": shard.n_bytes,
         "sha256": shard.sha256,
+        "sidecars": {
+            one.suffix: {"bytes": one.n_bytes, "sha256": one.sha256} for one in shard.sidecars
+        }
+        or None,
     }
     return {key: value for key, value in facts.items() if value is not None}
 
@@ -225,7 +234,17 @@ def _shard(data: Mapping[str, Any]) -> StoredShard:
         optional(data, "samples", int),
         optional(data, "bytes", int),
         optional(data, "sha256", str),
+        tuple(_sidecars(optional(data, "sidecars", dict) or {})),
     )
+
+
+def _sidecars(data: Mapping[str, Any]) -> Iterator[StoredSidecar]:
+    for suffix, facts in data.items():
+        beside("", suffix)  # refuses what is no suffix
+        n_bytes, sha256 = facts["bytes"], _text(facts, "sha256")
+        if type(n_bytes) is not int or n_bytes < 0 or not _SHA256.fullmatch(sha256):
+            raise ValueError(f"{suffix} has no size or no digest")
+        yield StoredSidecar(suffix, n_bytes, sha256)
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:

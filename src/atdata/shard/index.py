@@ -84,7 +84,12 @@ class ShardIndex:
 
     def digest(self) -> int:
         """A number that tells shards of other samples apart: XXH3-64 of their blocks' digests."""
-        return xxh3_64_intdigest(self.damage.tobytes(), seed=len(self))
+        return samples_digest(self.damage, len(self))
+
+
+def samples_digest(damage: np.ndarray, n: int) -> int:
+    """What `ShardIndex.digest` gives of n samples whose blocks have these digests."""
+    return xxh3_64_intdigest(damage.tobytes(), seed=n)
 
 
 def header_offsets(at: Int64Array, size: Int64Array) -> Int64Array:

@@ -10,6 +10,7 @@ from typing import overload
 import numpy as np
 
 from atdata._exceptions import printable
+from atdata._typing import Int64Array
 
 EXTENSION = "msgpack"
 INDEX_NAME = "__index__"
@@ -124,6 +125,10 @@ class RunningKeys(Sequence[str]):
             return [running_key(self.first + row) for row in rows]
         return running_key(self.first + rows)
 
+    def take(self, rows: Int64Array) -> list[str]:
+        """The keys of some rows."""
+        return [running_key(self.first + row) for row in rows.tolist()]
+
     def find(self, key: str) -> int:
         """The row of a key, or -1."""
         if not (key.isascii() and key.isdigit() and len(key) < 20):
@@ -162,6 +167,18 @@ class StoredKeys(Sequence[str]):
     def _one(self, row: int) -> str:
         start = int(self._ends[row - 1]) if row else 0
         return str(self._text[start : int(self._ends[row])], "utf-8")
+
+    def take(self, rows: Int64Array) -> list[str]:
+        """The keys of some rows.
+
+        Examples:
+            >>> StoredKeys(np.array([1, 3, 5]), "abcé".encode()).take(np.array([2, 0]))
+            ['é', 'a']
+        """
+        starts = np.where(rows > 0, self._ends[rows - 1], 0).tolist()
+        cuts = zip(starts, self._ends[rows].tolist(), strict=True)
+        text = self._text
+        return [str(text[start:end], "utf-8") for start, end in cuts]
 
     def find(self, key: str) -> int:
         """The row of a key, or -1."""

@@ -8,6 +8,7 @@ follow in threads of their own.
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -21,7 +22,7 @@ from atdata.shard.digest import SHIFT, ShardDigests
 from atdata.shard.headers import running_headers
 from atdata.shard.keys import EXTENSION
 from atdata.shard.tar import BLOCK, END, member_header
-from atdata.transport.file import commit, temporary_beside
+from atdata.transport.file import commit_all, temporary_beside
 
 _STAGE = 4 << 20
 _BUFFERS = 4
@@ -46,6 +47,53 @@ class Payloads(Protocol):
         ...
 
 
+class ShardObserver(Protocol):
+    """Looks at one shard while it is written, and may leave files beside it."""
+
+    def add(
+        self,
+        data: ByteArray,
+        at: Int64Array,
+        size: Int64Array,
+        base: int,
+        keys: Sequence[str] | int,
+    ) -> None:
+        """Take samples that follow those before.
+
+        Args:
+            data: A buffer that holds their payloads until this returns.
+            at: Offset of each payload in the buffer.
+            size: Bytes of each.
+            base: Where the buffer begins in the shard.
+            keys: Their keys, or the number of the first where they count up.
+        """
+        ...
+
+    def end(self) -> None:
+        """Take note that there are no more samples, while the digests are being computed."""
+        ...
+
+    def finish(
+        self, shard: FinishedShard, *, end: int, mark: int, digest: int
+    ) -> Sequence[tuple[Path, Path]]:
+        """Complete what is left beside the shard.
+
+        Args:
+            shard: The shard, complete.
+            end: Where its samples end.
+            mark: The digest that ends its index.
+            digest: What tells shards of other samples apart, as a reader of the index has it.
+
+        Returns:
+            The files, each with the name that it is to have, in the order in which they get it.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Stop, and remove what was written under other names than final ones."""
+        ...
+
+
 class ShardWriter:
     """Writes samples to one shard, or to as many as the limits ask for.
 
@@ -60,6 +108,8 @@ class ShardWriter:
         head: What each shard's index says of the dataset.
         digest: Compute SHA-256 of shards and BLAKE3 of blocks. XXH3 is always computed.
         deliver: Is given each shard when it is complete.
+        observe: Begins to look at a shard that is to have that path.
+        first_key: The number of the first sample, where keys count up.
     """
 
     def __init__(
@@ -71,6 +121,8 @@ class ShardWriter:
         head: shard_index.Head | None = None,
         digest: bool = True,
         deliver: Callable[[FinishedShard], object] | None = None,
+        observe: Callable[[Path], ShardObserver] | None = None,
+        first_key: int = 0,
     ) -> None:
         if maxcount is not None and maxcount < 1:
             raise ValueError(f"maxcount is {maxcount}; a shard holds at least one sample")
@@ -82,9 +134,11 @@ class ShardWriter:
         self._head = head or shard_index.Head()
         self._digest = digest
         self._deliver = deliver
+        self._observe = observe
+        self._first_key = first_key
         self._open: _OpenShard | None = None
         self._n_shards = 0
-        self._done: list[tuple[Path, FinishedShard]] = []
+        self._done: list[_Written] = []
         self.n_samples = 0
 
     def add(self, payloads: Payloads, keys: Sequence[str] | None) -> None:
@@ -122,24 +176,37 @@ class ShardWriter:
     def _start(self) -> "_OpenShard":
         path = self._name(self._n_shards)
         self._n_shards += 1
-        return _OpenShard(
-            path, self._head, self.n_samples, self._maxcount, self._maxsize, digest=self._digest
+        shard = _OpenShard(
+            path,
+            self._head,
+            self._first_key + self.n_samples,
+            self._maxcount,
+            self._maxsize,
+            digest=self._digest,
         )
+        if self._observe is not None:
+            try:
+                shard.observer = self._observe(path)
+            except BaseException:
+                shard.abandon()
+                raise
+        return shard
 
     def _finish(self) -> None:
         if self._open is not None:
             shard, self._open = self._open, None
             try:
-                finished = shard.finish()
+                written = shard.finish()
                 if self._deliver is not None:
-                    shard.temporary.replace(finished.path)
+                    for temporary, final in written.files:
+                        temporary.replace(final)
             except BaseException:
                 shard.abandon()
                 raise
             if self._deliver is None:
-                self._done.append((shard.temporary, finished))
+                self._done.append(written)
             else:
-                self._deliver(finished)
+                self._deliver(written.shard)
 
     def close(self) -> list[FinishedShard]:
         """Finish the last shard and give all their names.
@@ -149,12 +216,11 @@ class ShardWriter:
         """
         try:
             self._finish()
-            for temporary, shard in self._done:
-                commit(temporary, shard.path)
+            commit_all([pair for written in self._done for pair in written.files])
         except BaseException:
             self.abort()
             raise
-        shards = [shard for _, shard in self._done]
+        shards = [written.shard for written in self._done]
         self._done = []
         return shards
 
@@ -163,8 +229,9 @@ class ShardWriter:
         if self._open is not None:
             self._open.abandon()
             self._open = None
-        for temporary, _ in self._done:
-            temporary.unlink(missing_ok=True)
+        for written in self._done:
+            for temporary, _ in written.files:
+                temporary.unlink(missing_ok=True)
         self._done = []
 
     def __enter__(self) -> Self:
@@ -182,8 +249,23 @@ class ShardWriter:
             self.abort()
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A shard that is complete, under another name than its own.
+
+    Attributes:
+        shard: It, with the names that its files are to have.
+        files: The files, each with its final name; what lies beside the shard comes after it.
+    """
+
+    shard: FinishedShard
+    files: Sequence[tuple[Path, Path]]
+
+
 class _OpenShard:
     """The shard that is being written."""
+
+    observer: ShardObserver | None = None
 
     def __init__(
         self,
@@ -279,6 +361,11 @@ class _OpenShard:
             rows_of_buffer[_header_rows(at - lengths[part], at)] = above
             payloads.fill(buffer[:total], at, first + start, first + stop)
             self._write(buffer, total, at - lengths[part] + self._end)
+            if self.observer is not None:  # now, while the digests are being computed
+                some: Sequence[str] | int = self._first_key + self.n_samples + start
+                if keys is not None:
+                    some = keys[first + start : first + stop]
+                self.observer.add(buffer[:total], at, sizes[part], self._end, some)
             self._at.append(at + self._end)
             self._end += total
             start = stop
@@ -314,8 +401,10 @@ class _OpenShard:
             )
         )
 
-    def finish(self) -> FinishedShard:
+    def finish(self) -> _Written:
         """Write the index and the end blocks, and bring everything to the disk."""
+        if self.observer is not None:
+            self.observer.end()
         empty = [np.zeros(0, np.int64)]
         damage, proof = self._digests.blocks()
         tail = shard_index.build(
@@ -331,10 +420,23 @@ class _OpenShard:
         sha256 = self._digests.whole(tail)
         os.close(self._fd)
         self._fd = -1
-        return FinishedShard(self.path, self.n_samples, self._end + len(tail), sha256)
+        shard = FinishedShard(self.path, self.n_samples, self._end + len(tail), sha256)
+        files = [(self.temporary, self.path)]
+        if self.observer is not None:
+            beside = self.observer.finish(
+                shard,
+                end=self._end,
+                mark=int.from_bytes(tail[-len(END) - 8 : -len(END)], "little"),
+                digest=shard_index.samples_digest(np.array(damage, "<u8"), self.n_samples),
+            )
+            shard = replace(shard, sidecars=tuple(final for _, final in beside))
+            files += beside
+        return _Written(shard, files)
 
     def abandon(self) -> None:
         """Stop, and remove what was written."""
+        if self.observer is not None:
+            self.observer.abandon()
         self._digests.stop()
         if self._fd >= 0:
             os.close(self._fd)

@@ -1,6 +1,6 @@
 """Shards that lie in several places, read as one source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from atdata._exceptions import SourceError, printable, shard_name
-from atdata._protocols import DataSource, SupportsLocalPath, SupportsRange, SupportsVersion
+from atdata._protocols import (
+    DataSource,
+    SupportsLocalPath,
+    SupportsRange,
+    SupportsSidecars,
+    SupportsVersion,
+)
+from atdata.model.shard import StoredSidecar
 from atdata.sources.registry import source_of
+from atdata.sources.sidecars import check
 from atdata.transport.gate import scheme_of
 
 
@@ -52,6 +60,7 @@ class JoinedSource:
     Attributes:
         sources: The sources; their shards' ids differ.
         ids: The shards, in reading order. By default all shards, source by source.
+        recorded: What lies beside shards, where a catalogue says; what is read is compared.
 
     Examples:
         >>> from atdata.sources.url import URLSource
@@ -61,6 +70,9 @@ class JoinedSource:
 
     sources: Sequence[DataSource]
     ids: Sequence[str] = field(default=(), repr=False)
+    recorded: Mapping[str, Sequence[StoredSidecar]] = field(
+        default_factory=dict[str, Sequence[StoredSidecar]], repr=False, hash=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", tuple(self.sources))
@@ -70,6 +82,11 @@ class JoinedSource:
     @cached_property
     def _homes(self) -> dict[str, DataSource]:
         return {shard_id: one for one in self.sources for shard_id in one.list_shards()}
+
+    @property
+    def url(self) -> tuple[str, ...]:
+        """The shards' ids as one value, for whoever shows where a dataset lies."""
+        return tuple(self.ids)
 
     def list_shards(self) -> list[str]:
         """The shards' ids, in reading order."""
@@ -101,8 +118,23 @@ class JoinedSource:
         home = self._home(shard_id)
         return home.shard_version(shard_id) if isinstance(home, SupportsVersion) else None
 
+    def read_sidecar(self, shard_id: str, suffix: str) -> bytes | None:
+        """What lies beside a shard under its name with a suffix, or None if nothing does.
+
+        Raises:
+            KeyError: No source has such a shard.
+            ShardError: It is not what the catalogue says of it.
+            SourceError: Its place refused or failed.
+        """
+        home = self._home(shard_id)
+        data = home.read_sidecar(shard_id, suffix) if isinstance(home, SupportsSidecars) else None
+        for wanted in self.recorded.get(shard_id, ()):
+            if data is not None and wanted.suffix == suffix:
+                check(data, wanted, shard_id)
+        return data
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return JoinedSource, (self.sources, self.ids)
+        return JoinedSource, (self.sources, self.ids, self.recorded)
 
     def _home(self, shard_id: str) -> DataSource:
         try:

@@ -6,8 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from atdata._exceptions import printable
+from atdata._exceptions import ShardNotFoundError, printable
+from atdata.model.shard import beside
 from atdata.shard import names
+from atdata.sources import sidecars
 from atdata.transport import s3
 from atdata.transport.credentials import S3Settings, from_env, from_mapping, settings_of
 from atdata.transport.s3 import Object
@@ -262,6 +264,28 @@ class S3Source:
         """What names a shard's bytes from one process to the next: server, ETag and size."""
         version = s3.version(self._object(shard_id))
         return None if version is None else f"{self.endpoint or ''} {version}"
+
+    def read_sidecar(self, shard_id: str, suffix: str) -> bytes | None:
+        """What lies beside a shard under its key with a suffix, or None if nothing does.
+
+        Args:
+            shard_id: The shard.
+            suffix: Such as `".manifest.json"`: beside `a.tar` lies `a.manifest.json`.
+
+        Raises:
+            KeyError: The source has no such shard.
+            SourceError: The server refused or failed, or the object is too long to be a sidecar.
+                A refusal (403) is not an absence: who may not list a bucket is refused what is
+                not there, too.
+        """
+        shard = self._object(shard_id)
+        found = Object(shard.settings, shard.bucket, beside(shard.key, suffix))
+        try:
+            stream = s3.open_object(found)
+        except ShardNotFoundError:
+            return None
+        with stream:
+            return sidecars.read_whole(stream, found.url)
 
     def __repr__(self) -> str:
         shown = ", ".join(repr(printable(url)) for url in self.list_shards()[:3])

@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from atdata._exceptions import printable, redacted
+from atdata._exceptions import ShardNotFoundError, printable, redacted
+from atdata.model.shard import beside
 from atdata.shard import names
+from atdata.sources import sidecars
 from atdata.transport import file, gate, remote
 from atdata.transport.gate import FileAddress
 
@@ -145,6 +147,37 @@ class URLSource:
         if isinstance(address, FileAddress):
             return None
         return remote(address.scheme).version(shard_id)
+
+    def read_sidecar(self, shard_id: str, suffix: str) -> bytes | None:
+        """What lies beside a shard under its name with a suffix, or None if nothing does.
+
+        A web address may have a query that is good for the shard alone, such as a signature; then
+        nothing is asked for, and there is none. See `sidecars.beside_url`.
+
+        Args:
+            shard_id: The shard.
+            suffix: Such as `".manifest.json"`: beside `a.tar` lies `a.manifest.json`.
+
+        Raises:
+            KeyError: The source has no such shard.
+            SourceError: The place refused or failed, or the file is too long to be a sidecar.
+
+        Examples:
+            >>> URLSource(Path(__file__)).read_sidecar(__file__, ".manifest.json") is None
+            True
+        """
+        address = self._address(shard_id)
+        if isinstance(address, FileAddress):
+            return sidecars.read_file(Path(beside(str(address.path), suffix)))
+        url = sidecars.beside_url(shard_id, suffix)
+        if url is None:
+            return None
+        try:
+            stream = remote(address.scheme).open_url(url)
+        except ShardNotFoundError:
+            return None
+        with stream:
+            return sidecars.read_whole(stream, url)
 
     def __repr__(self) -> str:
         if isinstance(self.url, str | Path):

@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -173,9 +173,29 @@ def commit(temporary: Path, path: str | Path) -> None:
         ...     Path(folder, "a").read_bytes()
         b'new'
     """
-    _flush(temporary, os.O_RDONLY)
-    temporary.replace(path)
-    _flush(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY)
+    commit_all([(temporary, path)])
+
+
+def commit_all(files: Sequence[tuple[Path, str | Path]]) -> None:
+    """Give written files their final names, in this order, durably; see `commit`.
+
+    Args:
+        files: Each file's temporary name and its final one.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     temporary = temporary_beside(f"{folder}/a")
+        ...     _ = temporary.write_bytes(b"new")
+        ...     commit_all([(temporary, f"{folder}/a")])
+        ...     Path(folder, "a").read_bytes()
+        b'new'
+    """
+    for temporary, path in files:
+        _flush(temporary, os.O_RDONLY)
+        temporary.replace(path)
+    for folder in {Path(path).parent: None for _, path in files}:
+        _flush(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
 @contextmanager
