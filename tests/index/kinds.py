@@ -39,6 +39,10 @@ def numbers(ds: Any) -> list[int]:
     return [sample.n for sample in ds]
 
 
+FILES = 3
+"""What a store keeps of each shard that is written: itself, and the two files of its manifest."""
+
+
 def files(folder: Path) -> list[str]:
     """All files in a folder and below."""
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.index.kinds import contents, files, is_empty, numbers, pending, points, shards
+from tests.index.kinds import FILES, contents, files, is_empty, numbers, pending, points, shards
 
 import atdata
 from atdata import Index, RecordExistsError, RecordNotFoundError
@@ -20,7 +20,7 @@ def test_a_dataset_goes_with_its_versions_and_shards(index: Index) -> None:
     assert len(removed.entries) == 2
     assert removed.labels == (("ds", None), ("ds", "1.0.0"), ("ds", "1.1.0"))
     assert len(removed.keys) == 3
-    assert len(shards(index)) == 1
+    assert len(shards(index)) == FILES
     assert [entry.name for entry in index.list_datasets()] == ["other"]
     assert index.search("ds").items == []
     assert pending(index) == []
@@ -49,7 +49,7 @@ def test_shards_may_stay(local: Index) -> None:
     local.write(points(4), name="ds")
 
     assert local.delete_dataset("ds", keep_shards=True).keys == ()
-    assert len(shards(local)) == 1
+    assert len(shards(local)) == FILES
 
 
 def test_shards_that_others_wrote_are_never_removed(local: Index, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ import psycopg
 import pytest
 import redis
 from tests.index.kinds import (
+    FILES,
     Point,
     files,
     is_empty,
@@ -49,7 +50,7 @@ import atdata
 from atdata import AtdataError, Index, RecordExistsError, StorageError, UnsafeURLError
 from atdata._exceptions import SchemaRecordError
 from atdata.model.record import ENTRY, SCHEMA, Put, Row
-from atdata.model.shard import FinishedShard
+from atdata.model.shard import FinishedShard, beside
 from atdata.providers import SqliteProvider
 from atdata.services import PostgresServer, RedisServer
 from atdata.stores import LocalDiskStore
@@ -96,7 +97,9 @@ def test_shards_move_into_a_bucket(tmp_path: Path, s3_store: S3DataStore) -> Non
         before = index.write(points(4), name="ds", maxcount=2)
     for shard in before.shards:
         path = Path(shard.url)
-        finished = FinishedShard(path, shard.n_samples or 0, shard.n_bytes or 0, shard.sha256)
+        beside_it = tuple(path.with_name(beside(path.name, one.suffix)) for one in shard.sidecars)
+        facts = shard.n_samples or 0, shard.n_bytes or 0, shard.sha256
+        finished = FinishedShard(path, *facts, beside_it)
         s3_store.put(finished, key=str(path.relative_to(tmp_path / "here")))
 
     with Index(provider, data_store=s3_store) as index:
@@ -246,7 +249,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert done.stdout.startswith("refused"), done.stdout + done.stderr
     with Index(path=tmp_path / "index.db") as index:
         assert [entry.name for entry in index.datasets] == ["before"]
-        assert len(shards(index)) == 1
+        assert len(shards(index)) == FILES
         assert pending(index) == []
         index.write(points(1), name="full")
 
@@ -350,7 +353,7 @@ def test_a_version_is_given_once(index: Index) -> None:
 
     assert sum(won) == 1
     assert numbers(index.open("ds@1.0.0")) == list(range(won.index(True) + 1))
-    assert len(shards(index)) == 1
+    assert len(shards(index)) == FILES
     assert pending(index) == []
 
 

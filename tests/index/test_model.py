@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.index.kinds import numbers, pending, points, shards
+from tests.index.kinds import FILES, numbers, pending, points, shards
 
 from atdata import Index, RecordExistsError, RecordNotFoundError
 from atdata.model.version import is_version, version_key
@@ -147,7 +147,7 @@ class Catalogue(RuleBasedStateMachine):
         for (name, version), cid in self.versions.items():
             assert self.index.get_dataset(f"{name}@{version}").cid == cid
         needed = {url for entry in self.index.entries for url in entry.data_urls}
-        assert len(shards(self.index)) == len(needed)
+        assert len(shards(self.index)) == FILES * len(needed)
         assert pending(self.index) == []
 
 

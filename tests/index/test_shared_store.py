@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.index.kinds import FILES
 
 import atdata
 from atdata import Index, LocalDiskStore, RecordExistsError
@@ -183,7 +184,7 @@ def test_a_removal_that_the_store_refused_is_finished_later(tmp_path: Path) -> N
 
         report = index.gc(dry_run=False)
 
-        assert len(report.orphans) == len(entry.shards)
+        assert len(report.orphans) == FILES * len(entry.shards)
         assert not any(store.list_keys(""))
 
 

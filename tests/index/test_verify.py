@@ -30,7 +30,7 @@ def test_any_change_is_a_mismatch(local: Index, damage: str) -> None:
     assert not report
     assert list(report.statuses.values()) == ["ok", "mismatch", "ok"]
     assert list(verify_checksums(entry).values()) == ["ok", "mismatch", "ok"]
-    assert str(report) == "ds: 2 ok, 1 mismatch"
+    assert str(report) == "ds: 2 ok, 1 mismatch; beside them 6 ok"
 
 
 def test_a_missing_shard_is_an_error_of_its_own(local: Index) -> None:

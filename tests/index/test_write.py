@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.index.kinds import Point, Scan, is_empty, numbers, pending, points, shards
+from tests.index.kinds import FILES, Point, Scan, is_empty, numbers, pending, points, shards
 
 import atdata
 from atdata import DictSample, Index, RecordExistsError, SchemaError, StorageError
@@ -16,6 +16,7 @@ from atdata.dataset import _write
 from atdata.model.shard import FinishedShard, StoredShard
 from atdata.services import Bucket
 from atdata.stores import LocalDiskStore
+from atdata.stores.keys import shard_of
 from atdata.stores.s3 import S3DataStore
 
 
@@ -191,7 +192,9 @@ def test_shards_go_to_a_bucket(
     """Nothing else lies there; who has keys in the environment reads what was written."""
     entry = local.write(points(7), name="far", data_store=s3_store, maxcount=3)
 
-    assert sorted(s3_store.url(found.key) for found in s3_store.list_keys()) == entry.data_urls
+    kept = [found.key for found in s3_store.list_keys()]
+    assert sorted({s3_store.url(shard_of(key)) for key in kept}) == entry.data_urls
+    assert len(kept) == FILES * len(entry.data_urls)
     assert entry.data_urls[0].startswith(f"s3://{s3_store.bucket}/team/far/")
     for name, value in s3_bucket.credentials.items():
         monkeypatch.setenv(name, value)

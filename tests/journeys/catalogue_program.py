@@ -19,6 +19,8 @@ import numpy as np
 
 import atdata
 from atdata.index import Index
+from atdata.model.shard import beside
+from atdata.predicate import F
 from atdata.providers.factory import create_provider
 from atdata.stores import LocalDiskStore, S3DataStore
 
@@ -126,7 +128,8 @@ def look(place: dict[str, Any], known: list[str]) -> dict[str, Any]:
             ds = index.open(f"killed@{version.version}", Measured)
             read = [(s.run, s.number) for s in ds]
             whole = [(int(str(version.version).partition(".")[0]), i) for i in range(400)]
-            runs[str(version.version)] = read == whole
+            asked = index.query(f"killed@{version.version}", F.number >= 390)
+            runs[str(version.version)] = read == whole and len(asked) == 10
         return {
             "entries": sorted(entries),
             "labels": {str(key): cid for key, cid in labels.items()},
@@ -144,7 +147,12 @@ def clean(place: dict[str, Any]) -> dict[str, Any]:
         again = index.gc()
         store: Any = index.repos["local"].store
         kept = {item.key for item in store.list_keys("")}
-        needed = {store.url(url) for entry in index.entries for url in entry.data_urls}
+        needed = {
+            store.url(url)
+            for entry in index.entries
+            for shard in entry.shards
+            for url in (shard.url, *(beside(shard.url, one.suffix) for one in shard.sidecars))
+        }
         return {
             "dry": [orphan.key for orphan in before.orphans],
             "removed": [orphan.key for orphan in removed.orphans],

@@ -1,5 +1,7 @@
 """`atdata verify`: a dataset's shards against the digests in the catalogue."""
 
+from collections.abc import Mapping
+
 import typer
 
 from atdata._exceptions import printable, shard_name
@@ -16,7 +18,7 @@ _REASONS = {
 
 
 def verify(ref: str, place: Place, *, as_json: bool) -> None:
-    """Print a line for each shard, then how many there were of each kind.
+    """Print a line for each shard and what lies beside it, then how many were of each kind.
 
     Raises:
         RecordNotFoundError: There is no such dataset.
@@ -28,7 +30,7 @@ def verify(ref: str, place: Place, *, as_json: bool) -> None:
     if as_json:
         print_json(_document(report))
     else:
-        for url, status in report.statuses.items():
+        for url, status in (*report.statuses.items(), *report.sidecars.items()):
             kind, _, reason = status.partition(":")
             why = reason or _REASONS.get(kind, "")
             line = f"{_WORDS[kind]}  {printable(shard_name(url), 500)}"
@@ -44,14 +46,19 @@ def verify(ref: str, place: Place, *, as_json: bool) -> None:
 
 
 def _document(report: VerifyReport) -> dict[str, object]:
-    shards: list[dict[str, object]] = []
-    for url, status in report.statuses.items():
-        kind, _, reason = status.partition(":")
-        shards.append({"shard": url, "status": kind, "reason": reason or None})
     return {
         "name": report.name,
         "cid": report.cid,
         "ok": report.ok,
         "n_bytes": report.n_bytes,
-        "shards": shards,
+        "shards": _listed("shard", report.statuses),
+        "sidecars": _listed("file", report.sidecars),
     }
+
+
+def _listed(what: str, statuses: Mapping[str, str]) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for name, status in statuses.items():
+        kind, _, reason = status.partition(":")
+        found.append({what: name, "status": kind, "reason": reason or None})
+    return found

@@ -26,7 +26,8 @@ class Removed:
     Attributes:
         entries: Names and CIDs of the entries.
         labels: Names and versions of the labels.
-        keys: The shards, by their keys in the repository's store.
+        keys: The shards, by their keys in the repository's store. What lies beside them is removed
+            with them.
     """
 
     entries: tuple[tuple[str, str], ...]

@@ -13,6 +13,7 @@ from atdata.model.entry import now
 from atdata.model.record import ENTRY, PENDING, Delete, Put
 from atdata.model.rows import read_entry
 from atdata.repository import Mounted
+from atdata.stores.keys import shard_of, to_remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _found(mounted: Mounted, pending: Pending, store: AbstractDataStore) -> list
         keys = set(filter(is_written, pending.keys))
         folders = {key.rpartition("/")[0] for key in keys}
         there = [item for folder in folders for item in store.list_keys(f"{folder}/")]
-        items = [item for item in there if item.key in keys]
+        items = [item for item in there if shard_of(item.key) in keys]
     else:
         items = list(store.list_keys(pending.prefix))
     found = {item.key: item for item in items}
@@ -127,7 +128,7 @@ def _found(mounted: Mounted, pending: Pending, store: AbstractDataStore) -> list
     return [
         Orphan(mounted.name, pending.name, item.key, item.n_bytes)
         for item in found.values()
-        if item.key not in needed
+        if shard_of(item.key) not in needed
     ]
 
 
@@ -147,7 +148,7 @@ def _remove(
         get_logger().info("the write of %s ended meanwhile", pending.name)
         return
     if isinstance(store, SupportsCleaning):
-        for orphan in found:
-            store.remove(orphan.key)
+        for key in to_remove(orphan.key for orphan in found):
+            store.remove(key)
     pending.remove_folder()
     provider.commit([Delete(pending.key)])

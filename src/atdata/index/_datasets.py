@@ -17,6 +17,7 @@ from atdata.model.shard import StoredShard
 from atdata.model.version import version_key
 from atdata.providers.base import IndexProvider
 from atdata.repository import Mounted
+from atdata.sources.joined import JoinedSource
 from atdata.sources.registry import source_of
 
 _LOOKED_AT = 500
@@ -171,7 +172,7 @@ def address(store: AbstractDataStore, url: str) -> str:
 
 
 def source_behind(store: AbstractDataStore | None, shards: Sequence[StoredShard]) -> DataSource:
-    """What reads shards as an entry names them.
+    """What reads shards as an entry names them, and compares what lies beside them with it.
 
     Raises:
         StorageError: They lie in the repository's store, and nobody said where that is.
@@ -191,7 +192,12 @@ def source_behind(store: AbstractDataStore | None, shards: Sequence[StoredShard]
             f"{len(urls)} addresses name {len(source.list_shards())} shards",
             "An address in a catalogue stands for one shard: write braces as %7B and %7D.",
         )
-    return source
+    recorded = {
+        shard_id: shard.sidecars
+        for shard_id, shard in zip(source.list_shards(), shards, strict=True)
+        if shard.sidecars
+    }
+    return JoinedSource([source], recorded=recorded) if recorded else source
 
 
 def is_relative(url: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Self
 from atdata._exceptions import RecordNotFoundError
 from atdata._protocols import AbstractDataStore, DataSource
 from atdata.dataset import Dataset
+from atdata.dataset._asking import Question
 from atdata.index import (
     _changes,
     _check,
@@ -33,6 +34,7 @@ from atdata.index._search import SearchResults
 from atdata.index._types import SchemaNamespace
 from atdata.index._writing import DEFAULT_COUNT, DEFAULT_SIZE, Said
 from atdata.lens import Lens
+from atdata.manifest.locations import SampleLocation
 from atdata.model.entry import DatasetEntry
 from atdata.model.names import LOCAL, Reference
 from atdata.model.record import LABEL
@@ -40,6 +42,7 @@ from atdata.model.rows import read_entry, read_label
 from atdata.model.schema import Schema
 from atdata.model.schema_ref import SchemaRef
 from atdata.model.shard import StoredShard
+from atdata.pipeline.chosen import Missing
 from atdata.providers.base import IndexProvider
 from atdata.providers.factory import create_provider
 from atdata.repository import Mounted, Mounts, Repository
@@ -192,6 +195,7 @@ class Index(OlderNames):
         schema_version: str | None = None,
         content_metadata: object = None,
         digest: bool = True,
+        manifest: bool = True,
         data_store: AbstractDataStore | None = None,
         progress: bool | None = None,
     ) -> DatasetEntry:
@@ -218,6 +222,8 @@ class Index(OlderNames):
             schema_version: The schema's version, in place of the next that fits.
             content_metadata: What each shard says of the dataset.
             digest: Take SHA-256 of shards and BLAKE3 of blocks.
+            manifest: Keep a manifest beside each shard, so that questions about its samples need
+                not open it. It is made in the same pass, and the entry has its digest.
             data_store: Keeps the shards, in place of the repository's store.
             progress: Show progress on stderr; by default if that is a terminal.
 
@@ -259,6 +265,7 @@ class Index(OlderNames):
             key=key,
             content_metadata=content_metadata,
             digest=digest,
+            manifest=manifest,
             progress=progress,
         )
 
@@ -279,6 +286,7 @@ class Index(OlderNames):
         maxsize: int | None = DEFAULT_SIZE,
         key: str | Callable[[T], str] | None = None,
         digest: bool = True,
+        manifest: bool = True,
         progress: bool | None = None,
     ) -> DatasetEntry:
         """Write samples behind those of a dataset that is there.
@@ -297,8 +305,10 @@ class Index(OlderNames):
             pipeline: What made it.
             maxcount: Most samples in a shard.
             maxsize: Most bytes in a shard.
-            key: As in `write`.
+            key: As in `write`. By default keys go on counting behind the samples that are there;
+                those of several who add at the same moment may be the same.
             digest: As in `write`.
+            manifest: As in `write`.
             progress: As in `write`.
 
         Returns:
@@ -335,6 +345,7 @@ class Index(OlderNames):
             key=key,
             content_metadata=None,
             digest=digest,
+            manifest=manifest,
             progress=progress,
             appends=True,
         )
@@ -354,6 +365,7 @@ class Index(OlderNames):
         pipeline: object = None,
         copy: bool = False,
         checksums: bool = False,
+        manifest: bool | None = None,
         data_store: AbstractDataStore | None = None,
         progress: bool | None = None,
     ) -> DatasetEntry:
@@ -375,7 +387,10 @@ class Index(OlderNames):
             pipeline: What made it.
             copy: Copy the shards into the repository's store.
             checksums: Read all shards that stay to take their SHA-256, so that they can be
-                verified; copies are always read.
+                verified, and those of their manifests; copies are always read.
+            manifest: By default shards keep the manifests that they have, and views are written
+                with manifests. True also makes those that are missing: with copies, or beside
+                shards that stay on this machine. False: none is copied, recorded or written.
             data_store: Copy the shards into this store.
             progress: Show progress on stderr, when samples are written anew.
 
@@ -409,11 +424,18 @@ class Index(OlderNames):
         if schema_ref is not None:
             schema_ref = _schemas.own_ref(mounted, schema_ref)
         if not copy and data_store is None:
-            return _inserting.insert(mounted, ds, said, schema_ref=schema_ref, checksums=checksums)
+            return _inserting.insert(
+                mounted, ds, said, schema_ref=schema_ref, checksums=checksums, manifest=manifest
+            )
         part = _inserting.plain_part(ds)
         if part is not None:
             return _inserting.copy(
-                mounted, part, said, schema_ref=schema_ref, data_store=data_store
+                mounted,
+                part,
+                said,
+                schema_ref=schema_ref,
+                data_store=data_store,
+                manifest=manifest,
             )
         if schema_ref is not None:
             raise ValueError("the samples of a view have the schema of its type: omit schema_ref")
@@ -428,6 +450,7 @@ class Index(OlderNames):
             key=None,
             content_metadata=ds.content_metadata,
             digest=True,
+            manifest=manifest is not False,
             progress=progress,
         )
 
@@ -488,6 +511,8 @@ class Index(OlderNames):
         sample_type: type[T] | None = None,
         *,
         data_store: AbstractDataStore | None = None,
+        where: Question | None = None,
+        missing: Missing = "error",
     ) -> Dataset[Any]:
         """The dataset that a reference stands for, ready to be read.
 
@@ -497,10 +522,14 @@ class Index(OlderNames):
                 another is given, the lens between the two is looked up.
             data_store: Reads the shards, in place of the repository's store: the one that was
                 given when they were written.
+            where: Only the samples of which this is true, as with `Dataset.where`.
+            missing: What to do about shards without a manifest that can be used: `"error"`, or
+                `"scan"`, which reads all of their samples.
 
         Raises:
             RecordNotFoundError: There is no such dataset, version or schema.
             LensNotFoundError: No lens leads from the stored type to the one that was given.
+            UnknownFieldError: The samples have no field that `where` names.
 
         Examples:
             >>> import atdata
@@ -511,7 +540,44 @@ class Index(OlderNames):
         """
         mounted, found = self._mounts.route(ref)
         entry = read_entry(_datasets.entry_of(mounted, found.name, found.version))
-        return _opening.open_entry(mounted, entry, sample_type, data_store)
+        ds = _opening.open_entry(mounted, entry, sample_type, data_store)
+        return ds if where is None else ds.where(where, missing=missing)
+
+    def query(
+        self,
+        ref: str | DatasetEntry,
+        *questions: Question,
+        data_store: AbstractDataStore | None = None,
+        missing: Missing = "error",
+    ) -> list[SampleLocation]:
+        """Where the samples of a dataset are of which all predicates are true.
+
+        Their shards are not opened: the manifests beside them say it.
+
+        Args:
+            ref: As in `get_dataset`.
+            questions: Predicates about the stored fields, made of `atdata.F`; without any, where
+                all samples are.
+            data_store: As in `open`.
+            missing: As in `open`.
+
+        Returns:
+            Shard, key, offset and size of each, in the order of the dataset.
+
+        Raises:
+            RecordNotFoundError: There is no such dataset, version or schema.
+            UnknownFieldError: The samples have no such field.
+            ManifestError: Shards have no manifest that can be used.
+
+        Examples:
+            >>> import atdata
+            >>> index = Index(path=tmp / "index.db")
+            >>> samples = [atdata.DictSample(n=i) for i in range(10)]
+            >>> _ = index.write(samples, name="count", maxcount=4)
+            >>> [found.key for found in index.query("count", atdata.F.n > 7)]
+            ['000000008', '000000009']
+        """
+        return self.open(ref, data_store=data_store).query(*questions, missing=missing)
 
     def source_for(self, urls: Sequence[str], repo: str = LOCAL) -> DataSource:
         """What reads shards at these addresses, with the store's own access to what is its own.
@@ -811,7 +877,7 @@ class Index(OlderNames):
             >>> index = Index(path=tmp / "index.db")
             >>> _ = index.write([atdata.DictSample(n=1)], name="a")
             >>> print(index.verify("a"))
-            a: 1 ok
+            a: 1 ok; beside them 2 ok
         """
         mounted, found = self._mounts.route(ref)
         entry = read_entry(_datasets.entry_of(mounted, found.name, found.version))

@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from atdata._exceptions import ShardError, ShardNotFoundError, printable, redacted
+from atdata._exceptions import (
+    ShardError,
+    ShardNotFoundError,
+    printable,
+    redacted,
+)
 from atdata._logging import log_operation
-from atdata._protocols import AbstractDataStore, DataSource, SupportsLocalPath, SupportsRange
+from atdata._protocols import (
+    AbstractDataStore,
+    DataSource,
+    SupportsRange,
+)
 from atdata.dataset import Dataset
 from atdata.index._datasets import is_relative, outside, readable
+from atdata.index._manifests import build_missing, built, usable
 from atdata.index._schemas import (
     Planned,
     find,
@@ -34,11 +44,12 @@ from atdata.index._writing import (
 from atdata.model.entry import DatasetEntry
 from atdata.model.record import ENTRY, Check, Row
 from atdata.model.rows import read_entry
-from atdata.model.shard import FinishedShard, StoredShard
+from atdata.model.shard import FinishedShard, StoredShard, StoredSidecar, beside
 from atdata.pipeline.access import Count, count_shards
 from atdata.pipeline.chain import Part
 from atdata.repository import Mounted
 from atdata.shard.digest import sha256_file, sha256_stream
+from atdata.sources.naming import local_path
 from atdata.sources.registry import source_of
 from atdata.stores.keys import is_address
 
@@ -53,6 +64,7 @@ def insert(
     *,
     schema_ref: str | None,
     checksums: bool,
+    manifest: bool | None,
 ) -> DatasetEntry:
     """Catalogue a dataset whose shards stay where they are."""
     part = plain_part(ds)
@@ -64,7 +76,11 @@ def insert(
         )
     refuse_taken(mounted, said.name, said.version)
     _try_first(mounted, part, schema_ref)
-    described = list(_described(mounted, part, checksums=checksums))
+    if manifest:
+        build_missing(part)
+    described = list(
+        _described(mounted, part, checksums=checksums, manifest=manifest is not False)
+    )
     shards = _borrowed(mounted, described)
     sample_type: type[Any] = part.stored_type
 
@@ -129,6 +145,7 @@ def copy(
     *,
     schema_ref: str | None,
     data_store: Any,
+    manifest: bool | None,
 ) -> DatasetEntry:
     """Copy shards as they are into a store, and catalogue the copies."""
     store, own = choose_store(mounted, data_store)
@@ -140,7 +157,11 @@ def copy(
         Work(mounted, store, said.name, own_store=own) as work,
     ):
         for number, (shard_id, count) in enumerate(_counts(part, ids)):
-            work.deliver(_here(part.source, shard_id, count, work.path(number)))
+            path = work.path(number)
+            shard = _here(part.source, shard_id, count, path, manifest=manifest is not False)
+            if manifest and not shard.sidecars:
+                shard = replace(shard, sidecars=built(shard, part, path))
+            work.deliver(shard)
         shards = placed(work.shards(), store, own=own)
 
         def attempt() -> DatasetEntry:
@@ -168,27 +189,37 @@ def plain_part(ds: Dataset[Any]) -> Part | None:
     parts = ds.chain.parts
     one = parts[0] if len(parts) == 1 else None
     is_plain = ds.chain.repeats == 1 and not ds.chain.tail and ds.chain.mixture is None
-    if isinstance(one, Part) and is_plain and not one.stages and one.rows is None:
-        return one
-    return None
+    if not isinstance(one, Part) or not is_plain:
+        return None
+    return one if not one.stages and one.rows is None and one.choice is None else None
 
 
-def _described(mounted: Mounted, part: Part, *, checksums: bool) -> Iterator[StoredShard]:
-    """The shards with the addresses, counts and sizes that the entry holds."""
+def _described(
+    mounted: Mounted, part: Part, *, checksums: bool, manifest: bool
+) -> Iterator[StoredShard]:
+    """The shards with the addresses, counts and sizes that the entry holds.
+
+    What lies beside shards that stay is found there when it is asked for; it is recorded only with
+    the shards' digests, so that it may be made anew where nobody wants these.
+    """
     store = mounted.repository.store
     source = part.source
     for shard_id, count in _counts(part, source.list_shards()):
-        path = _path(source, shard_id)
+        path = local_path(source, shard_id)
         if path is None:
             url, n_bytes = _address(shard_id), _size(source, shard_id)
         else:
             url, n_bytes = os.path.realpath(path), path.stat().st_size
         if store is not None:
             url = _within(store, url)
-        sha256 = None
+        sha256, sidecars = None, []
         if checksums:
             sha256 = sha256_file(path) if path is not None else _sha256(source, shard_id)
-        yield StoredShard(url, count.n, n_bytes, sha256)
+            sidecars = [
+                StoredSidecar(suffix, len(data), hashlib.sha256(data).hexdigest())
+                for suffix, data in (usable(source, shard_id) if manifest else ())
+            ]
+        yield StoredShard(url, count.n, n_bytes, sha256, tuple(sidecars))
 
 
 def _counts(part: Part, ids: Sequence[str]) -> Iterator[tuple[str, Count]]:
@@ -196,10 +227,6 @@ def _counts(part: Part, ids: Sequence[str]) -> Iterator[tuple[str, Count]]:
         if count.errors:
             raise count.errors[0]
         yield shard_id, count
-
-
-def _path(source: DataSource, shard_id: str) -> Path | None:
-    return source.local_path(shard_id) if isinstance(source, SupportsLocalPath) else None
 
 
 def _within(store: AbstractDataStore, url: str) -> str:
@@ -236,11 +263,18 @@ def _sha256(source: DataSource, shard_id: str) -> str:
         return sha256_stream(stream)[0]
 
 
-def _here(source: DataSource, shard_id: str, count: Count, path: Path) -> FinishedShard:
-    """A shard as a file of this machine: where it is, or fetched to `path`."""
-    there = _path(source, shard_id)
+def _here(
+    source: DataSource, shard_id: str, count: Count, path: Path, *, manifest: bool
+) -> FinishedShard:
+    """A shard and its manifest as files of this machine: where it is, or at `path`."""
+    sidecars: list[Path] = []
+    for suffix, data in usable(source, shard_id) if manifest else ():
+        sidecars.append(Path(beside(str(path), suffix)))
+        sidecars[-1].write_bytes(data)
+    there = local_path(source, shard_id)
     if there is not None:
-        return FinishedShard(there, count.n, there.stat().st_size, sha256_file(there))
+        sha256 = sha256_file(there)
+        return FinishedShard(there, count.n, there.stat().st_size, sha256, tuple(sidecars))
     digest, n_bytes = hashlib.sha256(), 0
     with source.open_shard(shard_id) as stream, path.open("xb") as file:
         while piece := stream.read(_PIECE):
@@ -249,4 +283,4 @@ def _here(source: DataSource, shard_id: str, count: Count, path: Path) -> Finish
     wanted = _size(source, shard_id)
     if wanted is not None and wanted != n_bytes:
         raise ShardError(shard_id, f"gave {n_bytes} bytes of {wanted}", offset=n_bytes)
-    return FinishedShard(path, count.n, n_bytes, digest.hexdigest())
+    return FinishedShard(path, count.n, n_bytes, digest.hexdigest(), tuple(sidecars))

@@ -19,6 +19,7 @@ from atdata.model.record import ENTRY, Delete, Put
 from atdata.model.rows import read_entry
 from atdata.model.shard import FinishedShard, StoredShard
 from atdata.repository import Mounted
+from atdata.stores.keys import to_remove
 
 _AT_ONCE = 2
 """Complete shards on this machine's disk at most; one more is being written."""
@@ -81,8 +82,9 @@ class Work:
 
     def _keep(self, shard: FinishedShard, key: str) -> StoredShard:
         kept = self._store.put(shard, key=key)
-        if shard.path.parent == self._folder:  # what the caller owns stays
-            shard.path.unlink(missing_ok=True)
+        for path in (shard.path, *shard.sidecars):
+            if path.parent == self._folder:  # what the caller owns stays
+                path.unlink(missing_ok=True)
         return kept
 
     def shards(self) -> list[StoredShard]:
@@ -167,7 +169,7 @@ class Work:
 
 
 def remove_keys(store: AbstractDataStore, keys: Iterable[str]) -> None:
-    """Remove what is kept under these keys, where the store can."""
+    """Remove what is kept under these keys and beside it, where the store can."""
     if isinstance(store, SupportsCleaning):
-        for key in keys:
+        for key in to_remove(keys):
             store.remove(key)

@@ -8,8 +8,9 @@ from typing import Any
 from atdata._exceptions import RecordExistsError, SchemaError
 from atdata._logging import log_operation
 from atdata._protocols import AbstractDataStore
+from atdata.dataset import Dataset
 from atdata.dataset._write import deliver_shards, typed
-from atdata.index._datasets import entry_of, is_relative, label_of, outside
+from atdata.index._datasets import entry_of, is_relative, label_of, outside, source_behind
 from atdata.index._schemas import Planned, find, is_untyped, plan, until_settled
 from atdata.index._work import Work
 from atdata.model.entry import DatasetEntry, check_metadata, now
@@ -120,17 +121,25 @@ def write[T](
     key: str | Callable[[T], str] | None,
     content_metadata: object,
     digest: bool,
+    manifest: bool,
     progress: bool | None,
     appends: bool = False,
 ) -> DatasetEntry:
-    """Write samples as a dataset, or as more of one that is there."""
+    """Write samples as a dataset, or as more of one that is there.
+
+    What is added goes on counting, so that a running number is the key of one sample; only those
+    who add at the same moment may give the same.
+    """
     if schema_version is not None:
         check_version(schema_version)
     sample_type, samples = typed(samples)
     store, own = choose_store(mounted, data_store)
     planned = plan(mounted.provider, sample_type, version=schema_version)
+    first_key = 0
     if appends:
-        _refuse_other_schema(mounted, read_entry(entry_of(mounted, said.name, None)), planned)
+        before = read_entry(entry_of(mounted, said.name, None))
+        _refuse_other_schema(mounted, before, planned)
+        first_key = _count(mounted, before)
     refuse_taken(mounted, said.name, said.version)
     with (
         log_operation("index.write", name=said.name, repo=mounted.name),
@@ -146,7 +155,9 @@ def write[T](
             key=key,
             content_metadata=content_metadata,
             digest=digest,
+            manifest=manifest,
             progress=progress,
+            first_key=first_key,
         )
         shards = placed(work.shards(), store, own=own)
 
@@ -160,6 +171,13 @@ def write[T](
         entry = until_settled(attempt, unless=work.done.key)
         work.committed()
     return outside(mounted, entry)
+
+
+def _count(mounted: Mounted, entry: DatasetEntry) -> int:
+    """How many samples an entry has; where it does not say, its shards are asked."""
+    if entry.n_samples is not None:
+        return entry.n_samples
+    return len(Dataset(source_behind(mounted.repository.store, entry.shards)))
 
 
 def placed(
@@ -222,7 +240,8 @@ def catalogue(
 def _settled(mounted: Mounted, entry: DatasetEntry) -> tuple[DatasetEntry, Put | Check]:
     """The entry to be, and the step that stores it; one that a version names stays as it is.
 
-    The same shards may be catalogued again, and then have the same CID.
+    The same shards may be catalogued again, and then have the same CID. What lies beside them says
+    nothing else than they do, so it may have been made anew.
     """
     row = mounted.provider.get(ENTRY, entry.name, entry.cid)
     labels = mounted.provider.rows(LABEL, ref=f"entry:{entry.name}@{entry.cid}")
@@ -231,7 +250,10 @@ def _settled(mounted: Mounted, entry: DatasetEntry) -> tuple[DatasetEntry, Put |
         expect = 0 if row is None else row.seq
         return entry, Put(entry_row(entry, folder_refs(entry)), expect)
     there = read_entry(row)
-    if replace(entry, version=there.version, created_at=there.created_at) != there:
+    same = replace(entry, version=there.version, created_at=there.created_at)
+    if _without_sidecars(same) == _without_sidecars(there) and same != there:
+        return same, Put(entry_row(same, folder_refs(same)), row.seq)
+    if same != there:
         raise RecordExistsError(
             "dataset",
             f"{entry.name}@{versions[0]}",
@@ -239,6 +261,10 @@ def _settled(mounted: Mounted, entry: DatasetEntry) -> tuple[DatasetEntry, Put |
             "copy the shards, with copy=True, or give them another name.",
         )
     return there, Check(row.key, row.seq)
+
+
+def _without_sidecars(entry: DatasetEntry) -> DatasetEntry:
+    return replace(entry, shards=tuple(replace(shard, sidecars=()) for shard in entry.shards))
 
 
 def latest_label(

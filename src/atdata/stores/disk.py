@@ -19,7 +19,8 @@ from atdata.model.shard import FinishedShard, StoredObject, StoredShard
 from atdata.shard.digest import sha256_file
 from atdata.sources.joined import joined
 from atdata.stores.files import check_size, copy_checked, files_in, flush, is_same, is_within, link
-from atdata.stores.keys import check_key, check_prefix, check_relative, is_address
+from atdata.stores.keys import check_key, check_prefix, check_relative, is_address, with_sidecars
+from atdata.stores.together import Kept, put_together
 from atdata.stores.writing import Samples, ShardWriteResult, write_shards
 from atdata.transport.file import temporary_beside
 
@@ -58,7 +59,7 @@ class LocalDiskStore:
         return self._root
 
     def put(self, shard: FinishedShard, *, key: str) -> StoredShard:
-        """Keep a shard, whole or not at all.
+        """Keep a shard and what lies beside it, whole or not at all.
 
         A shard that was written into `staging` is only given its name. Any other is copied, and
         its bytes are compared with its digest while they are.
@@ -72,7 +73,7 @@ class LocalDiskStore:
 
         Raises:
             ValueError: It is no key.
-            RecordExistsError: Another shard is kept under this key.
+            RecordExistsError: Another shard is kept under this key, or something else beside it.
             StorageError: The disk is full, or the folder may not be written to, or the shard is
                 not what it was when it was finished. Nothing is kept.
 
@@ -83,24 +84,37 @@ class LocalDiskStore:
             >>> LocalDiskStore(tmp / "s").put(shard, key="x/a.tar").sha256[:8]
             '5f70bf18'
         """
-        final = self._root / check_key(key)
-        with _storing(final):
-            staged = self._is_staged(shard.path)
-            if staged:
-                temporary, sha256 = shard.path, shard.sha256 or sha256_file(shard.path)
-                check_size(shard)
-                flush(temporary)
-                self._name(temporary, final, key, shard.n_bytes, sha256)
+        with _storing(self._root / check_key(key)):
+            return put_together(
+                shard, key, keep=self._keep, holds=self._holds, remove=self._remove
+            )
+
+    def _keep(self, shard: FinishedShard, key: str) -> Kept:
+        final = self._root / key
+        if self._is_staged(shard.path):
+            temporary, sha256 = shard.path, shard.sha256 or sha256_file(shard.path)
+            check_size(shard)
+            flush(temporary)
+            is_new = self._name(temporary, final, key, shard.n_bytes, sha256)
+            temporary.unlink(missing_ok=True)
+        else:
+            temporary, copy = self._new_part(key)
+            try:
+                with copy:
+                    sha256 = copy_checked(shard, copy)
+                is_new = self._name(temporary, final, key, shard.n_bytes, sha256)
+            finally:
                 temporary.unlink(missing_ok=True)
-            else:
-                temporary, copy = self._new_part(key)
-                try:
-                    with copy:
-                        sha256 = copy_checked(shard, copy)
-                    self._name(temporary, final, key, shard.n_bytes, sha256)
-                finally:
-                    temporary.unlink(missing_ok=True)
-        return StoredShard(key, shard.n_samples, shard.n_bytes, sha256)
+        return Kept(shard.n_bytes, sha256, is_new)
+
+    def _holds(self, shard: FinishedShard, key: str) -> bool:
+        """Whether a shard is there under a key; an error if another is."""
+        final = self._root / key
+        if not os.path.lexists(final):
+            return False
+        if not is_same(final, shard.n_bytes, shard.sha256 or sha256_file(shard.path)):
+            raise _exists(key)
+        return True
 
     def staging(self, prefix: str) -> Path:
         """A hidden folder in the store for shards that are to be put, made if it is not there.
@@ -169,6 +183,8 @@ class LocalDiskStore:
     def remove(self, key: str) -> None:
         """Remove what is kept under a key, and folders that are empty then.
 
+        What lies beside a shard goes with it.
+
         Raises:
             ValueError: The key leads out of the folder.
             StorageError: It may not be removed.
@@ -176,6 +192,10 @@ class LocalDiskStore:
         Examples:
             >>> LocalDiskStore(tmp / "s").remove("never/there.tar")
         """
+        for one in with_sidecars(check_relative(key)):
+            self._remove(one)
+
+    def _remove(self, key: str) -> None:
         path = self._path(key)
         with _storing(path):
             if path.is_dir() and not path.is_symlink():
@@ -293,8 +313,8 @@ class LocalDiskStore:
             with suppress(PermissionError):  # above the root, we may be allowed to pass only
                 flush(one.parent)
 
-    def _name(self, temporary: Path, final: Path, key: str, n_bytes: int, sha256: str) -> None:
-        """Give a whole file its name, unless another has it."""
+    def _name(self, temporary: Path, final: Path, key: str, n_bytes: int, sha256: str) -> bool:
+        """Give a whole file its name, unless another has it; False if it has it already."""
 
         def give_name() -> None:
             try:
@@ -308,10 +328,13 @@ class LocalDiskStore:
             self._in_folder(final.parent, give_name)
         except FileExistsError:
             if not is_same(final, n_bytes, sha256):
-                hint = "Put it under another key; what is kept is never replaced."
-                raise RecordExistsError("shard", key, hint) from None
+                raise _exists(key) from None
+            is_new = False
+        else:
+            is_new = True
         with suppress(FileNotFoundError):
             flush(final.parent)
+        return is_new
 
     def _prune(self, folder: Path) -> None:
         """Remove a folder and those above it as far as they are empty, but never the root."""
@@ -339,6 +362,11 @@ def _unstaged(key: str) -> str:
     """The key that a part was to have, or the beginning of it."""
     folder, slash, name = key.removeprefix(f"{_STAGING}/").rpartition("/")
     return f"{folder}{slash}{name.removeprefix('.')}" if key.startswith(f"{_STAGING}/") else key
+
+
+def _exists(key: str) -> RecordExistsError:
+    hint = "Put it under another key; what is kept is never replaced."
+    return RecordExistsError("shard", key, hint)
 
 
 def _gone(path: Path) -> StorageError:

@@ -1,12 +1,14 @@
 """Keys of stores, checked once: what a file system, a bucket and a URL all take as it is."""
 
 import re
+from collections.abc import Iterable
 
 from atdata._exceptions import printable
+from atdata.model.shard import SIDECARS, beside
 from atdata.transport.gate import scheme_of
 
 LONGEST_KEY = 400
-SUFFIXES = (".tar", ".manifest.json", ".manifest.parquet")
+SUFFIXES = (".tar", *SIDECARS)
 """What a store keeps: shards, and what describes them."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?", re.ASCII)
@@ -94,6 +96,40 @@ def is_address(url: str) -> bool:
         (False, True, True)
     """
     return url.startswith("/") or scheme_of(url) is not None
+
+
+def with_sidecars(key: str) -> list[str]:
+    """A key and those of what may lie beside it; a shard's comes last.
+
+    Examples:
+        >>> with_sidecars("a.tar")
+        ['a.manifest.json', 'a.manifest.parquet', 'a.tar']
+        >>> with_sidecars("a.manifest.json")
+        ['a.manifest.json']
+    """
+    return [*(beside(key, suffix) for suffix in SIDECARS if key.endswith(".tar")), key]
+
+
+def shard_of(key: str) -> str:
+    """The key of the shard that something lies beside; a shard's own key as it is.
+
+    Examples:
+        >>> shard_of("a.manifest.parquet"), shard_of("a.tar")
+        ('a.tar', 'a.tar')
+    """
+    suffix = next((one for one in SIDECARS if key.endswith(one)), None)
+    return key if suffix is None else f"{key.removesuffix(suffix)}.tar"
+
+
+def to_remove(keys: Iterable[str]) -> list[str]:
+    """Keys without those that go along when the shard is removed which they lie beside.
+
+    Examples:
+        >>> to_remove(["a.manifest.json", "a.tar", "b.manifest.json"])
+        ['a.tar', 'b.manifest.json']
+    """
+    every = dict.fromkeys(keys)
+    return [key for key in every if shard_of(key) == key or shard_of(key) not in every]
 
 
 def _no_key(key: str, reason: str) -> ValueError:

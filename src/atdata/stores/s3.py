@@ -19,7 +19,8 @@ from atdata._protocols import DataSource
 from atdata.model.shard import FinishedShard, StoredObject, StoredShard
 from atdata.sources.joined import joined
 from atdata.sources.s3 import S3Source
-from atdata.stores.keys import check_key, check_prefix, check_relative, is_address
+from atdata.stores.keys import check_key, check_prefix, check_relative, is_address, with_sidecars
+from atdata.stores.together import Kept, put_together
 from atdata.stores.writing import Samples, ShardWriteResult, write_shards
 from atdata.transport import s3, s3_upload
 from atdata.transport.credentials import S3Settings, settings_of
@@ -86,7 +87,9 @@ class S3DataStore:
         return self._settings
 
     def put(self, shard: FinishedShard, *, key: str) -> StoredShard:
-        """Keep a shard, whole or not at all; this returns once the server has it.
+        """Keep a shard and what lies beside it, whole or not at all.
+
+        This returns once the server has it.
 
         The server compares each part with its digest, and the object has the digest of the whole
         as metadata, `sha256`.
@@ -100,23 +103,37 @@ class S3DataStore:
 
         Raises:
             ValueError: It is no key.
-            RecordExistsError: Another shard is kept under this key.
+            RecordExistsError: Another shard is kept under this key, or something else beside it.
             StorageError: The server refused or failed, or the shard is not what it was when it
                 was finished.
         """
-        found = self._object(check_key(key))
+        with _storing(self._object(check_key(key)).url):
+            return put_together(
+                shard, key, keep=self._keep, holds=self._holds, remove=self._remove
+            )
+
+    def _keep(self, shard: FinishedShard, key: str) -> Kept:
+        found = self._object(key)
         with _storing(found.url):
             digest = shard.sha256 or s3_upload.digest_of(shard.path)
             wanted = Head(shard.n_bytes, "", digest)
+            is_new = False
             if not _is_there(_first_look(found), wanted, key):
-                is_ours = self._put_new(found, shard, digest)
+                is_new = self._put_new(found, shard, digest)
                 there = s3.head(found)
                 if there is None:
                     raise StorageError(found.url, "the server took it, and does not have it")
-                if is_ours and there.sha256 is None:  # it keeps no metadata
+                if is_new and there.sha256 is None:  # it keeps no metadata
                     wanted = Head(shard.n_bytes, "", None)
                 _is_there(there, wanted, key)
-        return StoredShard(key, shard.n_samples, shard.n_bytes, digest)
+        return Kept(shard.n_bytes, digest, is_new)
+
+    def _holds(self, shard: FinishedShard, key: str) -> bool:
+        """Whether a shard is there under a key; an error if another is."""
+        found = self._object(key)
+        with _storing(found.url):
+            digest = shard.sha256 or s3_upload.digest_of(shard.path)
+            return _is_there(_first_look(found), Head(shard.n_bytes, "", digest), key)
 
     def _put_new(self, found: Object, shard: FinishedShard, digest: str) -> bool:
         """Put a shard; whether the server said that it was put just now."""
@@ -212,11 +229,17 @@ class S3DataStore:
     def remove(self, key: str) -> None:
         """Remove what is kept under a key; nothing happens where nothing is.
 
+        What lies beside a shard goes with it.
+
         Raises:
             ValueError: It is no key.
             StorageError: The server refused or failed.
         """
-        name, mark, upload = check_relative(key).partition(_UPLOAD)
+        for one in with_sidecars(check_relative(key)):
+            self._remove(one)
+
+    def _remove(self, key: str) -> None:
+        name, mark, upload = key.partition(_UPLOAD)
         found = self._object(name)
         with _storing(found.url):
             if mark:

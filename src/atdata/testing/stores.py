@@ -5,6 +5,7 @@ class TestMine(DataStoreSuite):
     def store(self, tmp_path): return MyStore(tmp_path)
 """
 
+import dataclasses
 import hashlib
 import multiprocessing
 import os
@@ -22,8 +23,14 @@ from typing import Any, ClassVar, Protocol
 import pytest
 
 from atdata._exceptions import RecordExistsError, ShardNotFoundError, StorageError
-from atdata._protocols import AbstractDataStore, DataSource, SupportsCleaning, SupportsRange
-from atdata.model.shard import FinishedShard, StoredShard
+from atdata._protocols import (
+    AbstractDataStore,
+    DataSource,
+    SupportsCleaning,
+    SupportsRange,
+    SupportsSidecars,
+)
+from atdata.model.shard import SIDECARS, FinishedShard, StoredShard, StoredSidecar, beside
 
 HOSTILE_KEYS = [
     "",
@@ -231,6 +238,96 @@ class DataStoreSuite:
         store.put(finished(tmp_path / "c.tar", b"other"), key="set/a.tar")
         assert contents(store.source([kept])) == [b"other"]
 
+    def test_what_lies_beside_a_shard_is_kept_beside_it(
+        self, store: CleanedStore, tmp_path: Path
+    ) -> None:
+        """It is told of with its digest, read through the source, and listed; its files stay."""
+        shard = with_sidecars(finished(tmp_path / "v1.0-0.tar", b"abc"), b"{}", b"PAR1" * 999)
+        bare = finished(tmp_path / "b.tar", b"b")
+
+        kept = store.put(shard, key="set/v1.0-0.tar")
+        alone = store.put(bare, key="set/b.tar")
+
+        assert [one.suffix for one in kept.sidecars] == list(SIDECARS)
+        assert kept.sidecars[0] == StoredSidecar(SIDECARS[0], 2, hashlib.sha256(b"{}").hexdigest())
+        assert alone.sidecars == ()
+        source = store.source([kept, alone])
+        assert sidecars(source) == [[b"{}", b"PAR1" * 999], [None, None]]
+        found = {one.key: one.n_bytes for one in store.list_keys("set/v1.0-0.")}
+        assert found == {
+            "set/v1.0-0.tar": 3,
+            "set/v1.0-0.manifest.json": 2,
+            "set/v1.0-0.manifest.parquet": 3996,
+        }
+        assert all(path.exists() for path in shard.sidecars)
+
+    def test_what_lies_beside_a_shard_goes_with_it(
+        self, store: CleanedStore, tmp_path: Path
+    ) -> None:
+        """Removing a shard leaves nothing of it; what lies beside it may be removed alone."""
+        shard = with_sidecars(finished(tmp_path / "a.tar", b"abc"), b"{}", b"PAR1")
+        store.put(shard, key="set/a.tar")
+        kept = store.put(shard, key="set/b.tar")
+
+        store.remove("set/a.tar")
+        store.remove("set/b.manifest.json")
+
+        assert keys(store) == ["set/b.manifest.parquet", "set/b.tar"]
+        assert sidecars(store.source([kept])) == [[None, b"PAR1"]]
+
+    def test_putting_all_of_it_again_changes_nothing(
+        self, store: CleanedStore, tmp_path: Path
+    ) -> None:
+        """Who repeats a write is told that all is well; what was missing is added."""
+        bare = finished(tmp_path / "a.tar", b"abc")
+        shard = with_sidecars(bare, b"{}", b"PAR1")
+        store.put(bare, key="set/a.tar")
+
+        first = store.put(shard, key="set/a.tar")
+
+        assert store.put(shard, key="set/a.tar") == first
+        assert sidecars(store.source([first])) == [[b"{}", b"PAR1"]]
+
+    @pytest.mark.parametrize("fault", ["other shard", "other manifest", "changed", "no file"])
+    def test_a_shard_that_is_refused_leaves_nothing_beside_it(
+        self, store: CleanedStore, tmp_path: Path, fault: str
+    ) -> None:
+        """All of it is kept or nothing, and what was there before stays as it was."""
+        first = with_sidecars(finished(tmp_path / "a.tar", b"abc"), b"{}", None)
+        other = with_sidecars(finished(tmp_path / "b.tar", b"xyz"), b"[]", b"PAR1")
+        before: list[str] = []
+        if fault == "other shard":
+            store.put(finished(tmp_path / "c.tar", b"abc"), key="set/a.tar")
+            before = ["set/a.tar"]
+        elif fault == "other manifest":
+            store.put(first, key="set/a.tar")
+            before = ["set/a.manifest.json", "set/a.tar"]
+            other = with_sidecars(finished(tmp_path / "b.tar", b"abc"), b"[]", b"PAR1")
+        elif fault == "changed":
+            other.path.write_bytes(b"xy!")
+        else:
+            other.sidecars[0].unlink()
+
+        with pytest.raises((RecordExistsError, StorageError)):
+            store.put(other, key="set/a.tar")
+
+        assert keys(store) == before
+
+    def test_only_a_shard_has_something_beside_it(
+        self, store: CleanedStore, tmp_path: Path
+    ) -> None:
+        """What belongs to no shard is refused before anything is kept."""
+        shard = finished(tmp_path / "a.tar", b"abc")
+        (tmp_path / "a.txt").write_bytes(b"text")
+        stray = dataclasses.replace(shard, sidecars=(tmp_path / "a.txt",))
+
+        with pytest.raises(ValueError, match="cannot be kept beside"):
+            store.put(stray, key="set/a.tar")
+        with pytest.raises(ValueError, match="cannot be kept beside"):
+            store.put(with_sidecars(shard, b"{}", None), key="set/a.manifest.json")
+
+        assert keys(store) == []
+
     def test_an_address_is_left_as_it_is(self, store: CleanedStore) -> None:
         """What says by itself where it leads is not taken for a key."""
         for address in ("https://example.org/a.tar", "/data/a.tar", "s3://elsewhere/a.tar"):
@@ -327,7 +424,7 @@ class DataStoreSuite:
     def test_a_killed_put_shows_nothing(self, store: CleanedStore, tmp_path: Path) -> None:
         """After kill -9 a key is whole or not there, and a cleaner finds what is left."""
         data = secrets.token_bytes(1 << 20) * (self.large >> 20)
-        shard = finished(tmp_path / "large.tar", data)
+        shard = with_sidecars(finished(tmp_path / "large.tar", data), b"{}", b"PAR1" * 999)
         began = time.monotonic()
         store.put(shard, key="killed/whole.tar")
         seconds = time.monotonic() - began
@@ -344,6 +441,7 @@ class DataStoreSuite:
             if one.key in {f"killed/{number}.tar" for number in range(4)}:
                 assert one.n_bytes == len(data)
                 assert contents(store.source([StoredShard(one.key)])) == [data]
+                assert sidecars(store.source([StoredShard(one.key)])) == [[b"{}", b"PAR1" * 999]]
         assert contents(store.source([StoredShard("killed/whole.tar")])) == [data]
         for one in list(store.list_keys("killed/")):
             store.remove(one.key)
@@ -354,6 +452,28 @@ def finished(path: Path, data: bytes, *, n_samples: int = 1) -> FinishedShard:
     """A file as a shard that was finished; stores do not look into it."""
     path.write_bytes(data)
     return FinishedShard(path, n_samples, len(data), hashlib.sha256(data).hexdigest())
+
+
+def with_sidecars(
+    shard: FinishedShard, header: bytes | None, samples: bytes | None
+) -> FinishedShard:
+    """A shard with files beside it; stores do not look into them."""
+    files: list[Path] = []
+    for suffix, data in zip(SIDECARS, (header, samples), strict=True):
+        if data is not None:
+            path = Path(beside(str(shard.path), suffix))
+            path.write_bytes(data)
+            files.append(path)
+    return dataclasses.replace(shard, sidecars=tuple(files))
+
+
+def sidecars(source: DataSource) -> list[list[bytes | None]]:
+    """What lies beside each shard, in order."""
+    assert isinstance(source, SupportsSidecars)
+    return [
+        [source.read_sidecar(shard_id, suffix) for suffix in SIDECARS]
+        for shard_id in source.list_shards()
+    ]
 
 
 def contents(source: DataSource) -> list[bytes]:
