@@ -8,8 +8,10 @@ from atdata._exceptions import ConflictError as ConflictError
 from atdata._exceptions import DamagedRecordError as DamagedRecordError
 from atdata._exceptions import LensNotFoundError as LensNotFoundError
 from atdata._exceptions import LensRecordError as LensRecordError
+from atdata._exceptions import ManifestError as ManifestError
 from atdata._exceptions import MissingExtraError as MissingExtraError
 from atdata._exceptions import PartialFailureError as PartialFailureError
+from atdata._exceptions import PredicateSyntaxError as PredicateSyntaxError
 from atdata._exceptions import RecordExistsError as RecordExistsError
 from atdata._exceptions import RecordNotFoundError as RecordNotFoundError
 from atdata._exceptions import SampleKeyError as SampleKeyError
@@ -20,6 +22,7 @@ from atdata._exceptions import SourceError as SourceError
 from atdata._exceptions import StateError as StateError
 from atdata._exceptions import StorageError as StorageError
 from atdata._exceptions import TooManyErrorsError as TooManyErrorsError
+from atdata._exceptions import UnknownFieldError as UnknownFieldError
 from atdata._exceptions import UnsafeURLError as UnsafeURLError
 from atdata._exceptions import UnsupportedTypeError as UnsupportedTypeError
 from atdata._logging import configure_logging as configure_logging
@@ -55,7 +58,13 @@ from atdata.lens import LensNetwork as LensNetwork
 from atdata.lens import lens as lens
 from atdata.load import DatasetDict as DatasetDict
 from atdata.load import load_dataset as load_dataset
+from atdata.manifest.fields import ManifestField as ManifestField
+from atdata.manifest.locations import SampleLocation as SampleLocation
 from atdata.pipeline.world import World as World
+from atdata.predicate import F as F
+from atdata.predicate import Field as Field
+from atdata.predicate import Predicate as Predicate
+from atdata.predicate import col as col
 from atdata.repository import Repository as Repository
 from atdata.repository import create_repository as create_repository
 from atdata.sample.base import PackableSample as PackableSample

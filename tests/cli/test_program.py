@@ -50,7 +50,8 @@ def test_help_names_the_commands() -> None:
     listed = {line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()}
     assert listed == {
         "version", "inspect", "preview", "ls", "search", "show", "versions", "verify", "add",
-        "label", "rename", "rm", "gc", "codegen", "schema", "local", "diagnose",
+        "label", "rename", "rm", "gc", "codegen", "schema", "local", "diagnose", "manifest",
+        "query",
     }  # fmt: skip
 
 

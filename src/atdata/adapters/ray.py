@@ -51,6 +51,11 @@ def to_ray(
             "a mixture has one order, which cannot be read in parts\n"
             "  Read its members instead: a.to_ray().union(b.to_ray())"
         )
+    if dataset.chain.is_ordered:
+        raise ValueError(
+            "samples in an order of their own cannot be read in parts\n"
+            "  Let Ray sort them: ds.to_ray().sort(...), without order_by."
+        )
     cluster()
     make = joined(Shards, "Datasource")
     source = make(dataset.chain, dataset.sample_type, fields, override_num_blocks)
@@ -198,7 +203,8 @@ def _pieces(chain: Chain) -> tuple[list[_Piece], tuple[Part, ...]]:
     first = next(leaves(chain), None)
     for found in segments(chain, Ledger(first.on_error)) if first is not None else ():
         number, part = parts.setdefault(id(found.part), (len(parts), found.part))
-        piece = _Piece(number, found.shard_id, found.rows, found.count)
+        rows = found.rows if found.pick is None else found.stored_rows
+        piece = _Piece(number, found.shard_id, rows, found.count)
         path = local_path(part.source, found.shard_id)
         with suppress(AtdataError, OSError):  # the task that reads it meets the error
             if path is not None:

@@ -22,7 +22,9 @@ from atdata.cli.changing_commands import changing_app
 from atdata.cli.diagnose_commands import diagnose_app
 from atdata.cli.finding_commands import finding_app
 from atdata.cli.local_commands import local_app
+from atdata.cli.manifest_commands import manifest_app
 from atdata.cli.options import Json
+from atdata.cli.query_commands import query_app
 from atdata.cli.schema_commands import codegen_app, schema_app
 from atdata.cli.shard_commands import shard_app
 
@@ -33,8 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for commands in (shard_app, finding_app, changing_app, codegen_app):
+for commands in (shard_app, query_app, finding_app, changing_app, codegen_app):
     app.add_typer(commands)
+app.add_typer(manifest_app, name="manifest")
 app.add_typer(schema_app, name="schema")
 app.add_typer(local_app, name="local")
 app.add_typer(local_app, name="infra", hidden=True)  # an alias

@@ -113,3 +113,22 @@ Store = Annotated[
         show_default=False,
     ),
 ]
+SampleSchema = Annotated[
+    str | None,
+    typer.Option(
+        "--schema",
+        metavar="REF",
+        help="The samples of shards have this schema of the catalogue; without it, the fields "
+        "they come with.",
+        show_default=False,
+    ),
+]
+Manifests = Annotated[
+    str | None,
+    typer.Option(
+        "--manifests",
+        metavar="DIR",
+        help="The manifests are in this folder, and not beside the shards.",
+        show_default=False,
+    ),
+]

@@ -28,9 +28,11 @@ from atdata._exceptions import SampleKeyError
 from atdata._protocols import DataSource
 from atdata.codec.compile import codec_of
 from atdata.dataset import _jobs
+from atdata.dataset._asking import Asking
 from atdata.dataset._describe import braced, describe, shown
 from atdata.dataset._outward import Outward
 from atdata.lens import LensNetwork
+from atdata.manifest.locations import SampleLocation
 from atdata.pipeline.access import Positions, find_key, segments, survivors_at
 from atdata.pipeline.chain import Chain, Part, leaves, stored_as, with_options, with_stage
 from atdata.pipeline.layout import Layout
@@ -41,6 +43,7 @@ from atdata.pipeline.schedule import Schedule
 from atdata.pipeline.stages import Filter, Map, Stage, View, ViewAs, Window
 from atdata.pipeline.stream import Reading, SampleStream
 from atdata.pipeline.world import World
+from atdata.predicate import Field
 from atdata.sample.batch import SampleBatch
 from atdata.sample.dynamic import DictSample
 from atdata.shard.chunk import Verify
@@ -50,7 +53,7 @@ from atdata.sources.registry import source_of
 _VERIFY = ("auto", "proof", "damage", "off")
 
 
-class Dataset[T](Outward[T]):
+class Dataset[T](Asking[T], Outward[T]):
     """Samples of type `T` in shards: a description that reads nothing until it is asked to.
 
     `Dataset[T](source)` and `Dataset(source, sample_type=T)` mean the same; without a type,
@@ -379,6 +382,9 @@ class Dataset[T](Outward[T]):
             raise ValueError("take and skip need a number of samples that is not negative")
         chain = self.chain
         part = chain.parts[0]
+        chosen = self._window_of_chosen(skip, take) if chain.is_chosen else None
+        if chosen is not None:
+            return self.derived(chosen)
         simple = len(chain.parts) == 1 and chain.repeats == 1 and not chain.tail
         simple = simple and chain.mixture is None
         if simple and isinstance(part, Part) and part.keeps_count:
@@ -593,7 +599,7 @@ class Dataset[T](Outward[T]):
 
     def _located(self) -> Positions:
         if self._positions is None:
-            if self.chain.is_mixed:
+            if self.chain.is_mixed or self.chain.is_ordered:
                 plan = self._layout.plan(None, 0, sieved=True)
                 self._positions = Positions(self._layout.segments, plan)
             else:
@@ -637,31 +643,62 @@ class Dataset[T](Outward[T]):
             (4, [1, 2], [4, 0])
         """
         if isinstance(at, slice):
-            return self.select(range(*at.indices(len(self))))
+            return self._at_positions(range(*at.indices(len(self))))
         if isinstance(at, np.ndarray) and at.dtype == np.bool_ and at.ndim:
             if at.shape != (len(self),):
                 raise IndexError(f"a mask of shape {at.shape} does not fit {len(self)} samples")
-            return self.select(np.flatnonzero(at))
+            return self._at_positions(np.flatnonzero(at))
         if at.ndim if isinstance(at, np.ndarray) else isinstance(at, Sequence):
-            return self.select(at)
+            return self._at_positions(cast("Sequence[int]", at))
         sample: T = self._located().one(_index(at))
         return sample
 
-    def select(self, indices: Sequence[int] | NDArray[Any]) -> list[T]:
-        """Samples by their positions, in that order, repeated where positions are.
+    @overload
+    def select(self, wanted: Sequence[int] | NDArray[Any], /) -> list[T]: ...
+    @overload
+    def select(self, wanted: Sequence[SampleLocation], /) -> list[T]: ...
+    @overload
+    def select(self, wanted: str | Field[Any], /, *fields: str | Field[Any]) -> Any: ...
+    def select(self, wanted: Any, /, *fields: Any) -> Any:
+        """Samples by their positions or places; or a dataset of some fields of each sample.
+
+        Args:
+            wanted: Positions, or what `query` gave: the samples are given as a list in that
+                order, and again where one is there twice. Or the name of a field.
+            fields: Names of more fields.
+
+        Returns:
+            For fields a `Dataset[DictSample]`. Where manifests hold all of them, the shards are
+            not read.
 
         Raises:
             IndexError: A position is not in the dataset.
+            ShardError: No sample lies at a place.
+            UnknownFieldError: The samples have no such field.
 
         Examples:
             >>> import atdata
-            >>> ds = atdata.write_samples([DictSample(n=i) for i in range(4)], tmp / "e.tar")
+            >>> samples = [DictSample(n=i, even=i % 2 == 0) for i in range(4)]
+            >>> ds = atdata.write_samples(samples, tmp / "e.tar", manifest=True)
             >>> [s.n for s in ds.select([3, 0, 3])]
             [3, 0, 3]
+            >>> [s.n for s in ds.select(ds.query(atdata.F.n > 2))]
+            [3]
+            >>> list(ds.select("even").take(2))
+            [DictSample(even=True), DictSample(even=False)]
         """
-        if any(isinstance(i, bool | np.bool_) for i in indices):
+        if isinstance(wanted, str | Field):
+            return self._of_fields((wanted, *fields))
+        if fields:
+            raise TypeError("select takes one list of positions or places, or names of fields")
+        if len(wanted) and isinstance(wanted[0], SampleLocation):
+            return self._at_places(wanted)
+        return self._at_positions(wanted)
+
+    def _at_positions(self, positions: Sequence[int] | NDArray[Any]) -> list[T]:
+        if any(isinstance(i, bool | np.bool_) for i in positions):
             raise TypeError("a position is an int, not a bool; a mask is an array: np.array(mask)")
-        return self._located().many([_index(i) for i in indices])
+        return self._located().many([_index(i) for i in positions])
 
     def get(self, key: str) -> T:
         """The sample with a key.

@@ -212,7 +212,7 @@ def _planned(
     pieces: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
     for found in segments(chain, Ledger(on_error)) if shards else ():
         number, _ = parts.setdefault(id(found.part), (len(parts), found.part))
-        facts = {"rows": found.rows, "count": found.count}
+        facts = {"rows": found.rows, "count": found.count, "pick": found.pick}
         pieces.setdefault(found.shard_id, []).append((number, facts))
     tasks = [ShardTask(shard_id, tuple(pieces.get(shard_id, ()))) for shard_id in shards]
     used = tuple(part for _, part in parts.values())

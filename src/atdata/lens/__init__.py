@@ -9,6 +9,7 @@
     _structural   lenses made from fields of the same name and type
     _rules        whether rules are a lens between two types
     _mapping      lenses declared as data: mapping, cast, astype
+    _copied       which fields of a view are fields of the sample; loaded when it is used
     _network      which lens leads from one type to another
     _code         lenses by name and digest; loaded, as is _record, when it is used
     _record       lenses to records and back

@@ -187,8 +187,9 @@ class DatasetDict[T](dict[str, Dataset[T]]):
 
     def __repr__(self) -> str:
         lines = [
-            f"    {printable(repr(split))}: {dataset!r}, {len(dataset.list_shards())} shards"
+            f"    {printable(repr(split))}: {dataset!r}, {n} {'shard' if n == 1 else 'shards'}"
             for split, dataset in self.items()
+            for n in [len(dataset.list_shards())]
         ]
         inside = "\n".join(["", *lines, ""]) if lines else ""
         return f"DatasetDict({{{inside}}})"

@@ -8,12 +8,14 @@ from typing import Any, overload
 from atdata._exceptions import printable, shard_name
 from atdata._protocols import DataSource
 from atdata.dataset import Dataset, DictSample
+from atdata.dataset._asking import Question
 from atdata.load import _slices
 from atdata.load._buckets import Access, from_environment, settings_in, source_in
 from atdata.load._dict import DatasetDict
 from atdata.load._refs import Catalogue, Network, is_reference, open_reference
 from atdata.load._resolve import Found, find, folder_at
 from atdata.load._splits import TRAIN, by_split, one_split
+from atdata.pipeline.chosen import Missing
 from atdata.sources.joined import joined
 from atdata.transport.credentials import S3Settings
 from atdata.transport.s3 import split_url
@@ -32,6 +34,8 @@ def load_dataset[T](
     streaming: bool = False,
     index: Catalogue | None = None,
     atmosphere: Network | None = None,
+    where: Question | None = None,
+    missing: Missing = "error",
 ) -> Dataset[T]: ...
 @overload
 def load_dataset[T](
@@ -43,6 +47,8 @@ def load_dataset[T](
     streaming: bool = False,
     index: Catalogue | None = None,
     atmosphere: Network | None = None,
+    where: Question | None = None,
+    missing: Missing = "error",
 ) -> DatasetDict[T]: ...
 @overload
 def load_dataset(
@@ -54,6 +60,8 @@ def load_dataset(
     streaming: bool = False,
     index: Catalogue | None = None,
     atmosphere: Network | None = None,
+    where: Question | None = None,
+    missing: Missing = "error",
 ) -> Dataset[DictSample]: ...
 @overload
 def load_dataset(
@@ -65,6 +73,8 @@ def load_dataset(
     streaming: bool = False,
     index: Catalogue | None = None,
     atmosphere: Network | None = None,
+    where: Question | None = None,
+    missing: Missing = "error",
 ) -> DatasetDict[DictSample]: ...
 def load_dataset(
     path: Files,
@@ -75,6 +85,8 @@ def load_dataset(
     streaming: bool = False,
     index: Catalogue | None = None,
     atmosphere: Network | None = None,
+    where: Question | None = None,
+    missing: Missing = "error",
 ) -> Dataset[Any] | DatasetDict[Any]:
     """Load a dataset from files, folders, addresses, or by its name in an index.
 
@@ -99,6 +111,9 @@ def load_dataset(
         index: Where names are looked up, and whose credentials are used for its own store.
             Without it, the default index for names, and no index for addresses.
         atmosphere: What opens names that accounts have published.
+        where: Of these samples only those of which this is true, as with `Dataset.where`.
+        missing: What to do then about shards without a manifest that can be used: `"error"`, or
+            `"scan"`, which reads all of their samples.
 
     Returns:
         A `Dataset`, or a `DatasetDict` if there is no `split`.
@@ -108,6 +123,7 @@ def load_dataset(
             `FileNotFoundError`.
         SourceError: A place refused or failed.
         ValueError: There is no such split, or an argument makes no sense.
+        UnknownFieldError: The samples have no field that `where` names.
 
     Examples:
         >>> import atdata
@@ -145,7 +161,10 @@ def load_dataset(
             for name, files in _files(path, data_files, _access(index)).items()
         }
     if split is not None:
-        return _slices.pick(splits, split)
+        picked = _slices.pick(splits, split)
+        return picked if where is None else picked.where(where, missing=missing)
+    if where is not None:
+        splits = {name: ds.where(where, missing=missing) for name, ds in splits.items()}
     return DatasetDict(splits, sample_type, streaming)
 
 

@@ -15,15 +15,18 @@ from atdata._protocols import SupportsLocalPath, SupportsRange
 from atdata._typing import Int64Array
 from atdata.codec.compile import codec_of
 from atdata.pipeline.chain import Chain, Part, through
+from atdata.pipeline.chosen import Chosen, ChosenRows, Table
 from atdata.pipeline.decode import Decoder, Run
-from atdata.pipeline.open import Shard, open_here, open_shard
-from atdata.pipeline.plan import Plan
+from atdata.pipeline.open import Shard, open_here, open_picked, open_shard
+from atdata.pipeline.plan import Located, Plan
 from atdata.pipeline.policy import Ledger
 from atdata.pipeline.stages import Stage, Tagged, Window
 from atdata.shard.chunk import Verify
 from atdata.shard.mapped import MAY_OPEN, MappedShard
 from atdata.shard.ranged import RangedShard
 from atdata.shard.streamed import StreamedShard
+from atdata.sources.cache import ShardCache
+from atdata.sources.picking import Pick
 
 _ROWS_AT_ONCE = 4096
 _BYTES_AT_ONCE = 32 << 20
@@ -39,12 +42,14 @@ class Segment:
         shard_id: The shard.
         rows: The rows, rising; None for all of a shard whose count is not known.
         count: What was found out about the shard when its rows were counted.
+        pick: Samples that are fetched by themselves: the rows are then counted among these.
     """
 
     part: Part
     shard_id: str
     rows: range | Int64Array | None
     count: "Count | None" = None
+    pick: Pick | None = None
 
     def __len__(self) -> int:
         assert self.rows is not None
@@ -56,7 +61,7 @@ class Segment:
         Raises:
             ShardError: It is not the one whose rows were counted.
         """
-        if self.count is not None and self.count.fetched:
+        if self.pick is not None or (self.count is not None and self.count.fetched):
             return self.open_mapped()
         shard = open_shard(self.part.source, self.shard_id, self.part.cache)
         self.check(shard)
@@ -68,9 +73,37 @@ class Segment:
         Raises:
             ShardError: It is not the one whose rows were counted.
         """
+        if self.pick is not None:
+            return open_picked(self.part.source, self.shard_id, self.pick, self.part.cache)
         shard = open_here(self.part.source, self.shard_id, self.part.cache)
         self.check(shard)
         return shard
+
+    @property
+    def table(self) -> Table | None:
+        """What makes the samples without reading the shard, where that can be done."""
+        choice = self.part.choice
+        return None if choice is None else choice.table(self.shard_id, self.part.stages)
+
+    def fetch(self) -> None:
+        """Have the shard, or what is picked of it, on this machine."""
+        cache = ShardCache() if self.part.cache is None else self.part.cache
+        if self.pick is not None:
+            cache.fetch_picked(self.part.source, self.shard_id, self.pick)
+        else:
+            cache.fetch(self.part.source, self.shard_id)
+
+    @property
+    def stored_rows(self) -> range | Int64Array:
+        """The rows as they are counted in the shard."""
+        assert self.rows is not None
+        if self.pick is None:
+            return self.rows
+        return (
+            self.pick.rows[self.rows.start : self.rows.stop]
+            if isinstance(self.rows, range)
+            else self.pick.rows[self.rows]
+        )
 
     def check(self, shard: Shard) -> None:
         """Refuse a shard that is not the one whose rows were counted.
@@ -79,7 +112,7 @@ class Segment:
             ShardError: It is not.
         """
         count = self.count
-        if count is None or not isinstance(shard, MappedShard):
+        if self.pick is not None or count is None or not isinstance(shard, MappedShard):
             return
         same = shard.identity == count.identity if count.identity else len(shard) == count.n
         if not same or (not count.identity and count.digest not in (0, shard.digest())):
@@ -145,7 +178,9 @@ def with_stages(segment: Segment, stages: tuple[Stage, ...]) -> Segment:
 
 def _of_part(part: Part, ledger: Ledger, *, exact: bool, counted: bool) -> list[Segment]:
     lossy = exact and not part.keeps_count
-    if part.rows is None and not counted and (lossy or not exact):
+    if part.choice is not None:
+        found = _chosen(part, part.choice.chosen(), ledger)
+    elif part.rows is None and not counted and (lossy or not exact):
         found = [Segment(part, shard_id, None) for shard_id in part.source.list_shards()]
     else:
         found = _counted(part, ledger)
@@ -167,6 +202,33 @@ def _counted(part: Part, ledger: Ledger) -> list[Segment]:
             found.append(Segment(part, shard_id, mine, count))
         before += count.n
     return found
+
+
+def _chosen(part: Part, chosen: Chosen, ledger: Ledger) -> list[Segment]:
+    """The rows that were chosen, shard by shard."""
+    for error in chosen.errors:
+        ledger.meet(error)
+    return [segment_of(part, one) for one in chosen.shards]
+
+
+_WHOLE = 0.85
+"""A shard of which so much is chosen is fetched as a whole."""
+
+
+def segment_of(part: Part, chosen: ChosenRows) -> Segment:
+    """Chosen rows of a shard, to be fetched by themselves where that is less."""
+    count = Count(chosen.n, (), chosen.digest, chosen.n_bytes)
+    places = chosen.places
+    if (
+        places is None
+        or part.verify == "proof"  # which compares whole blocks
+        or int(places.size.sum()) >= _WHOLE * chosen.n_bytes
+        or not all(places.keys)
+    ):
+        return Segment(part, chosen.shard_id, chosen.rows, count)
+    verify = part.verify != "off"
+    pick = Pick(chosen.rows, places.at, places.size, places.digests, places.keys, verify)
+    return Segment(part, chosen.shard_id, range(len(pick)), count, pick)
 
 
 def _surviving(found: list[Segment], tail: tuple[Stage, ...], ledger: Ledger) -> list[Segment]:
@@ -313,6 +375,17 @@ class Positions:
         if self._plan is not None:
             return self._plan.n
         return self._ends[-1] if self._ends else 0
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """The segments."""
+        return self._segments
+
+    def all(self) -> "Located | tuple[None, None]":
+        """The segment of each sample and its place there; nothing where they follow each other."""
+        if self._plan is None:
+            return None, None
+        return self._plan.locate(np.arange(self._plan.n, dtype=np.int64))
 
     def one(self, at: int) -> Any:
         """The sample at a position.
@@ -487,6 +560,9 @@ def find_key(found: Sequence[Segment], key: str, ledger: Ledger) -> Iterator[tup
 
 
 def _rows_of_key(segment: Segment, key: str, ledger: Ledger) -> Iterator[int]:
+    if segment.pick is not None:
+        yield from (row for row, one in enumerate(segment.pick.keys) if one == key)
+        return
     shard = segment.open()
     if not isinstance(shard, StreamedShard):
         row = shard.keys.find(key)

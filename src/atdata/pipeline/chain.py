@@ -11,6 +11,7 @@ from typing import Any
 from atdata._exceptions import AtdataError, ShardError
 from atdata._protocols import DataSource
 from atdata.codec.compile import codec_of
+from atdata.pipeline.chosen import Choice
 from atdata.pipeline.decode import Decoder, Run
 from atdata.pipeline.open import open_shard
 from atdata.pipeline.plan import Stop
@@ -35,6 +36,7 @@ class Part:
         stages: What is done to each sample; none of them looks at more than one.
         rows: Which rows are read, counted over all shards, up to `sys.maxsize` where there is no
             end; None for all.
+        choice: Chooses rows by what they hold, instead; None for all.
         on_error: What to do with what cannot be read.
         verify: Which digests to check.
         copy: Give arrays that are writable and aligned, else read-only views.
@@ -46,6 +48,7 @@ class Part:
     stored_type: type[Any]
     stages: tuple[Stage, ...] = ()
     rows: range | None = None
+    choice: Choice | None = None
     on_error: OnError = "raise"
     verify: Verify = "auto"
     copy: bool = True
@@ -76,9 +79,21 @@ class Chain:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether any of it is a mixture."""
-        inner = (part for part in self.parts if isinstance(part, Chain))
-        return self.mixture is not None or any(part.is_mixed for part in inner)
+        """Whether its samples are put together from several orders, as those of a mixture are."""
+        inner = [part for part in self.parts if isinstance(part, Chain)]
+        if self.mixture is not None or any(part.is_mixed for part in inner):
+            return True
+        return self.is_ordered and bool(inner or self.tail or len(self.parts) > 1)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether rows of any part come in another order than that in which they are stored."""
+        return any(one.choice is not None and one.choice.is_ordered for one in leaves(self))
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether rows of any part are chosen by what they hold."""
+        return any(part.choice is not None for part in leaves(self))
 
     @property
     def is_cut(self) -> bool:
@@ -132,9 +147,10 @@ def with_options(chain: Chain, options: Mapping[str, Any]) -> Chain:
     """The same chain, read with other options."""
 
     def changed(part: Part) -> Part | Chain:
-        part = replace(part, **options)
+        choice = None if part.choice is None else part.choice.read_as(**options)
+        part = replace(part, choice=choice, **options)
         rows = part.rows
-        if rows is None or part.on_error == "raise":
+        if rows is None or choice is not None or part.on_error == "raise":
             return part
         # What is skipped does not count, so the window looks at what is left. Stages before the
         # window keep the count, so all of them may come behind it.

@@ -5,10 +5,9 @@ from typing import Self
 
 import numpy as np
 
-from atdata._protocols import DataSource, SupportsLocalPath
+from atdata._protocols import SupportsLocalPath
 from atdata.pipeline.access import Segment
 from atdata.pipeline.plan import Located
-from atdata.sources.cache import ShardCache
 from atdata.sources.prefetch import Prefetch
 
 _PARTS_AHEAD = 8
@@ -42,7 +41,7 @@ class Fetching:
         self._reached: int | None = None
         self._asked: set[int] = set()
         self._enabled = enabled and any(_is_away(one) for one in (*found[:1], *found[-1:]))
-        self._running: list[tuple[DataSource, ShardCache | None, Prefetch]] = []
+        self._running: Prefetch[Segment] | None = None
 
     def go_on(self, start: int) -> None:
         """Have what is needed from a sample on fetched, some way ahead."""
@@ -59,30 +58,25 @@ class Fetching:
         self._reached = first
 
     def _fetch(self, numbers: list[int]) -> None:
-        for number in numbers:
-            if number in self._asked:
-                continue
-            self._asked.add(number)
-            segment = self._found[number]
-            if _is_away(segment):
-                self._of(segment).add([segment.shard_id])
-
-    def _of(self, segment: Segment) -> Prefetch:
-        part = segment.part
-        for source, cache, running in self._running:
-            if source is part.source and cache == part.cache:
-                return running
-        cache = ShardCache() if part.cache is None else part.cache
-        running = cache.prefetch(part.source, [], threads=_THREADS)
-        self._running.append((part.source, part.cache, running))
-        return running
+        wanted = [number for number in numbers if number not in self._asked]
+        self._asked.update(wanted)
+        away = [
+            one
+            for one in map(self._found.__getitem__, wanted)
+            if _is_away(one) and one.table is None
+        ]
+        if not away:
+            return
+        if self._running is None:
+            self._running = Prefetch(Segment.fetch, threads=_THREADS)
+        self._running.add(away)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for _source, _cache, running in self._running:
-            running.close()
+        if self._running is not None:
+            self._running.close()
 
 
 def _is_away(segment: Segment) -> bool:

@@ -17,6 +17,7 @@ from atdata.codec.columns import Columns, place
 from atdata.codec.compile import codec_of
 from atdata.pipeline.access import Segment
 from atdata.pipeline.chain import through
+from atdata.pipeline.chosen import Table
 from atdata.pipeline.decode import Decoder
 from atdata.pipeline.plan import Located
 from atdata.pipeline.policy import Ledger
@@ -47,7 +48,7 @@ class Gatherer:
         self._found = found
         self._ledger = ledger
         self._again = again
-        self._members: OrderedDict[int, _Member | None] = OrderedDict()
+        self._members: OrderedDict[int, _Member | _TableMember | None] = OrderedDict()
 
     def samples(self, places: Located, tags: Sequence[Any], *, keyed: bool) -> Iterator[Tagged]:
         """The samples at some places through their stages, in that order.
@@ -65,10 +66,10 @@ class Gatherer:
             kept, samples = member.samples(rows)
             flat += samples
             wheres.append(spots[kept])
-            stages.append((member.segment.part.stages, len(samples)))
+            stages.append((member.stages, len(samples)))
             if keyed:
                 wanted: list[int] = rows[kept].tolist()
-                keys += [member.shard.keys[row] for row in wanted]
+                keys += [member.keys[row] for row in wanted]
         if not flat:
             return
         # They were read as they lie, and are given in the order in which they were asked for.
@@ -104,7 +105,9 @@ class Gatherer:
                     return None
         return fields
 
-    def _groups(self, places: Located) -> "Iterator[tuple[_Member, Int64Array, Int64Array]]":
+    def _groups(
+        self, places: Located
+    ) -> "Iterator[tuple[_Member | _TableMember, Int64Array, Int64Array]]":
         """Each shard with the spots that it fills, and its rows for them, as they lie there."""
         numbers, rows = places
         in_files = np.argsort((numbers << _ROW_BITS) | rows)
@@ -116,15 +119,19 @@ class Gatherer:
             if member is not None:
                 yield member, spots, member.rows_at(rows[spots])
 
-    def _member(self, number: int) -> "_Member | None":
+    def _member(self, number: int) -> "_Member | _TableMember | None":
         """A shard that is open; None if it cannot be opened, which is reported once."""
         if number in self._members:
             self._members.move_to_end(number)
             return self._members[number]
         segment = self._found[number]
-        member = None
+        member: _Member | _TableMember | None = None
         try:
-            member = _Member(segment, segment.open_mapped(), self._ledger, again=self._again)
+            table = segment.table
+            if table is not None:
+                member = _TableMember(segment, table)
+            else:
+                member = _Member(segment, segment.open_mapped(), self._ledger, again=self._again)
         except AtdataError as error:
             self._ledger.meet(error)
         self._members[number] = member
@@ -150,6 +157,16 @@ class _Member:
         self._columns: Columns[Any] | None = None
         self._damaged: set[int] = set()
         self._given = np.zeros(len(shard) if again and part.copy else 0, np.bool_)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What is still to be done to its samples."""
+        return self.segment.part.stages
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The key of each row."""
+        return self.shard.keys
 
     def rows_at(self, places: Int64Array) -> Int64Array:
         """Rows of the shard at places of the segment."""
@@ -230,6 +247,29 @@ class _Member:
             return self._columns.take(rows).with_texts()
         except UnicodeDecodeError:
             return None
+
+
+class _TableMember:
+    """A shard that is not read, because what is known of it makes the samples."""
+
+    stages: tuple[Stage, ...] = ()
+
+    def __init__(self, segment: Segment, table: Table) -> None:
+        self._rows = np.asarray(segment.stored_rows, np.int64)
+        self._table = table
+        self.keys = table.keys
+
+    def rows_at(self, places: Int64Array) -> Int64Array:
+        """Rows of the shard at places of the segment."""
+        return self._rows[places]
+
+    def samples(self, rows: Int64Array) -> tuple[slice, list[Any]]:
+        """All of some rows, and their samples."""
+        return slice(None), self._table.samples(rows)
+
+    def columns(self, rows: Int64Array) -> None:  # noqa: ARG002 - there are only objects
+        """Nothing: batches are made of samples."""
+        return
 
 
 def _which(rows: Int64Array, kept: Int64Array) -> Int64Array | slice:

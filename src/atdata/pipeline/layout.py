@@ -13,12 +13,13 @@ from xxhash import xxh3_64_intdigest
 from atdata._exceptions import AtdataError
 from atdata._typing import Int64Array
 from atdata.pipeline.access import Segment, read_segment, segments, with_stages
-from atdata.pipeline.chain import Chain
+from atdata.pipeline.chain import Chain, Part
 from atdata.pipeline.naming import reading
 from atdata.pipeline.order import mix
 from atdata.pipeline.plan import (
     Cut,
     Joined,
+    Listed,
     Member,
     Mixed,
     Plan,
@@ -129,7 +130,7 @@ class Layout:
     def _new_facts(self, shuffle: Shuffle | None) -> dict[str, Any]:
         words: list[int] = []
         for segment in self.segments:
-            rows = segment.rows
+            rows = segment.stored_rows
             ends = (rows.start, rows.stop) if isinstance(rows, range) else (_digest(rows), -1)
             words += [0 if segment.count is None else segment.count.digest, *ends]
         packed = np.array([word & (2**64 - 1) for word in words], "<u8")
@@ -170,13 +171,16 @@ class Layout:
         once = chain if chain.is_cut else replace(chain, repeats=1)
         found = segments(once, self._ledger(self._errors), counted=True)
         sizes = [len(segment) for segment in found]
+        order = _order_of(once)
         sift = self._sift(found) if _is_lossy(chain) else None
 
         def make(shuffle: Shuffle | None, words: tuple[int, ...], sieved: bool) -> Plan:
             *before, last = words
 
             def one(number: int) -> Plan:
-                plan = Windows(sizes, shuffle, *before, last * repeats + number)
+                plan: Plan = Windows(sizes, shuffle, *before, last * repeats + number)
+                if order is not None and shuffle is None:
+                    plan = Listed(sizes, order)
                 return Sieved(plan, sift.keep) if sift is not None and sieved else plan
 
             n = sum(sizes) if sift is None or not sieved else sift.n
@@ -315,6 +319,14 @@ class _Sift:
                     mask[first + places] = True
             self._mask = mask
         return self._mask
+
+
+def _order_of(chain: Chain) -> Int64Array | None:
+    """The order of a single part's rows; None where they come as they are stored."""
+    part = chain.parts[0]
+    if not chain.is_ordered or not isinstance(part, Part) or part.choice is None:
+        return None
+    return part.choice.chosen().order
 
 
 def _is_lossy(chain: Chain) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from atdata._exceptions import printable
 from atdata.pipeline.chain import Chain, Part
-from atdata.pipeline.stages import Filter, Map, Stage, View, ViewAs, Window
+from atdata.pipeline.stages import Filter, Map, Only, Stage, View, ViewAs, Window
 
 
 def stage_names(chain: Chain) -> list[str]:
@@ -21,7 +21,7 @@ def stage_names(chain: Chain) -> list[str]:
         if isinstance(part, Chain):
             names += stage_names(part)
         else:
-            names += _rows(part) + [_stage_name(stage) for stage in part.stages]
+            names += _rows(part) + _words(part) + [_stage_name(stage) for stage in part.stages]
     if chain.repeats != 1:
         names.append(f"repeat({chain.repeats})")
     return names + [_stage_name(stage) for stage in chain.tail]
@@ -32,7 +32,9 @@ def reading(chain: Chain) -> str:
     parts = [
         reading(part)
         if isinstance(part, Chain)
-        else ".".join([_function_name(part.stored_type), *map(_stage_name, part.stages)])
+        else ".".join(
+            [_function_name(part.stored_type), *_words(part), *map(_stage_name, part.stages)]
+        )
         for part in chain.parts
     ]
     repeat = [f"repeat({chain.repeats})"] if chain.repeats != 1 else []
@@ -47,6 +49,10 @@ def _rows(part: Part) -> list[str]:
     if rows is None:
         return []
     return _window(rows.start, len(rows) if rows.stop < sys.maxsize else None)
+
+
+def _words(part: Part) -> list[str]:
+    return [] if part.choice is None else [printable(one, 300) for one in part.choice.words]
 
 
 def _window(skip: int, take: int | None) -> list[str]:
@@ -64,6 +70,8 @@ def _stage_name(stage: Stage) -> str:
             return f"as_type({_function_name(lens.view_type)})"
         case ViewAs(view_type=kind):
             return f"as_type({_function_name(kind)})"
+        case Only(paths=paths):
+            return f"select({', '.join(printable(path, 60) for path in paths)})"
         case Window(skip=skip, take=take):
             return ".".join(_window(skip, take))
         case _:

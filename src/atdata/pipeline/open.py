@@ -1,5 +1,6 @@
 """Opening a shard in the way its place allows: mapped, by ranges, or as a stream."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,7 @@ from atdata.shard.mapped import MappedShard, forget_open_shards, open_mapped
 from atdata.shard.ranged import RangedShard, open_ranged
 from atdata.shard.streamed import StreamedShard, compression_of
 from atdata.sources.cache import ShardCache
+from atdata.sources.picking import Pick
 from atdata.transport.file import is_scarcity, open_file
 
 
@@ -55,13 +57,7 @@ def open_shard(source: DataSource, shard_id: str, cache: ShardCache | None = Non
     """
     if cache is not None and cache.is_kept:
         return open_here(source, shard_id, cache)
-    try:
-        return _open(source, shard_id)
-    except OSError as error:
-        if isinstance(error, AtdataError) or not is_scarcity(error):
-            raise
-    forget_open_shards()  # what is kept open for later may be all that stands in the way
-    return _open(source, shard_id)
+    return _patiently(lambda: _open(source, shard_id))
 
 
 def open_here(source: DataSource, shard_id: str, cache: ShardCache | None) -> MappedShard:
@@ -73,13 +69,32 @@ def open_here(source: DataSource, shard_id: str, cache: ShardCache | None) -> Ma
         OSError: This process may not open any more files, or the disk is full.
     """
     kept = ShardCache() if cache is None else cache
+    return _patiently(lambda: kept.open(source, shard_id))
+
+
+def open_picked(
+    source: DataSource, shard_id: str, pick: Pick, cache: ShardCache | None
+) -> MappedShard:
+    """Open some samples of a shard elsewhere as a small one; only they are fetched.
+
+    Raises:
+        ShardError: The shard is not the one that the samples were picked from.
+        SourceError: Its place failed or refused.
+        OSError: This process may not open any more files, or the disk is full.
+    """
+    kept = ShardCache() if cache is None else cache
+    return _patiently(lambda: kept.open_picked(source, shard_id, pick))
+
+
+def _patiently[T](opening: Callable[[], T]) -> T:
+    """Open something; once more if what is kept open for later may have stood in the way."""
     try:
-        return kept.open(source, shard_id)
+        return opening()
     except OSError as error:
         if isinstance(error, AtdataError) or not is_scarcity(error):
             raise
     forget_open_shards()
-    return kept.open(source, shard_id)
+    return opening()
 
 
 def _open(source: DataSource, shard_id: str) -> Shard:

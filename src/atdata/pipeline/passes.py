@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain as flattened
 from operator import index, length_hint
-from typing import Any, get_origin
+from typing import Any
 
 import numpy as np
 
@@ -30,14 +30,16 @@ from atdata.pipeline.share import Era, Left, Share, Tail, left_of
 from atdata.pipeline.stages import Tagged
 from atdata.pipeline.state import VERSION, State, Stopped
 from atdata.pipeline.world import World
-from atdata.sample.base import PackableSample
 from atdata.sample.batch import SampleBatch
-from atdata.sample.same import is_generated
+from atdata.sample.holding import holds_what_it_is_given
 
 _ROWS_AT_ONCE = 8192
 _BYTES_AT_ONCE = 24 << 20
 _BLOCK = 256
 """Samples that a worker process makes at a time."""
+
+_FIRST = 256
+"""Samples that are gathered first, so that they come soon; then twice as many each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class Pass:
 
     Three ways lead through a pass. One who reads alone, in order and from the start opens shards
     when it is their turn, and counts nothing beforehand. From another position on, in order, the
-    shards are counted and then read likewise. All else is gathered by position.
+    shards are counted and then read likewise. All else is gathered by position, as are rows that
+    were chosen by what they hold.
 
     Args:
         layout: What is read.
@@ -116,7 +119,7 @@ class Pass:
         kept = resumed is not None and resumed.sieved
         self._sieved = layout.is_lossy and (not alone or kept)
         simple = alone and settings.shuffle is None and not chain.is_mixed
-        simple = simple and not settings.workers
+        simple = simple and not settings.workers and not chain.is_chosen
         self._in_order = simple and not self._sieved
         fresh = resumed is None or not (resumed.start or resumed.all_eras(()))
         fetched = settings.prefetch_bytes
@@ -459,13 +462,14 @@ def _gathered(
 ) -> Iterator[Tagged]:
     """A share's samples from one of them on."""
     n = len(reader.share)
+    now = min(step, _FIRST)
     with fetching:
         while start < n:
             fetching.go_on(start)
-            stop = min(start + step, n)
+            stop = min(start + now, n)
             tags = range(start, stop)
             yield from gatherer.samples(reader.places(start, stop), tags, keyed=keyed)
-            start = stop
+            start, now = stop, min(2 * now, step)
 
 
 def _gathered_batches(
@@ -496,11 +500,13 @@ def _gathered_batches(
     n = len(reader.share)
     held: list[Any] = []
     ends: list[int] = []
+    now = min(step, max(1, _FIRST // size) * size)
     with fetching:
         while start < n:
             fetching.go_on(start)
             # A batch that lost a sample is filled up first; then whole batches go on.
-            stop = min(start + (size - len(held) if held else step), n)
+            stop = min(start + (size - len(held) if held else now), n)
+            now = min(2 * now, step)
             places = reader.places(start, stop)
             fields = gatherer.fields(places) if kind is not None and not held else None
             if fields is not None and kind is not None:
@@ -574,7 +580,7 @@ def column_type(chain: Chain) -> type[Any] | None:
     if _has_tail(chain):
         return None
     for part in leaves(chain):
-        if part.stages or not _holds_what_it_is_given(part.stored_type):
+        if part.stages or not holds_what_it_is_given(part.stored_type):
             return None
         kinds.add(part.stored_type)
     return kinds.pop() if len(kinds) == 1 else None
@@ -584,13 +590,3 @@ def _has_tail(chain: Chain) -> bool:
     return bool(chain.tail) or any(
         _has_tail(part) for part in chain.parts if isinstance(part, Chain)
     )
-
-
-def _holds_what_it_is_given(kind: Any) -> bool:
-    """Whether a sample's fields are always the values that it is made of.
-
-    A class with a hook or a constructor of its own may change them, so its samples must be made.
-    """
-    cls: Any = get_origin(kind) or kind
-    hook = getattr(cls, "__post_init__", PackableSample.__post_init__)
-    return hook is PackableSample.__post_init__ and is_generated(cls.__init__)

@@ -122,6 +122,32 @@ class Windows:
         return places
 
 
+class Listed:
+    """Segments in an order that was found out, row by row.
+
+    Args:
+        sizes: Rows of each segment.
+        order: For each position the number of its row, counted through all segments.
+
+    Examples:
+        >>> Listed([2, 1], np.array([2, 0, 1])).locate(np.arange(3))
+        (array([1, 0, 0]), array([0, 0, 1]))
+    """
+
+    def __init__(self, sizes: Sequence[int], order: Int64Array) -> None:
+        self._plain = Windows(sizes, None)
+        self._order = order
+
+    @property
+    def n(self) -> int:
+        """Rows of all segments."""
+        return len(self._order)
+
+    def locate(self, positions: Int64Array) -> Located:
+        """Where the samples at some positions are."""
+        return self._plain.locate(self._order[positions])
+
+
 class Repeated:
     """Passes over the same samples, each in an order of its own.
 

@@ -6,6 +6,8 @@ from itertools import compress
 from typing import Any, Protocol
 
 from atdata.lens import Lens, LensNetwork
+from atdata.predicate.values import get_path
+from atdata.sample.dynamic import DictSample
 
 type Tagged = tuple[Sequence[Any], list[Any]]
 """Samples behind as many tags: their keys, or whatever the reader wants to know them by."""
@@ -106,6 +108,26 @@ class ViewAs:
         kinds: set[type[Any]] = set(map(type, samples))
         lenses = {kind: LensNetwork().transform(kind, self.view_type) for kind in kinds}
         return tags, [lenses[type(sample)].get(sample) for sample in samples]
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Keeps some fields of each sample, by their dotted paths."""
+
+    paths: tuple[str, ...]
+    keeps_count: bool = True
+    finished: bool = False
+
+    def begin(self) -> Step:
+        """Return the stage itself, as it remembers nothing."""
+        return self
+
+    def apply(self, tags: Sequence[Any], samples: list[Any]) -> Tagged:
+        """Make a sample without a type of these fields."""
+        return tags, [
+            DictSample.from_data({path: get_path(sample, path) for path in self.paths})
+            for sample in samples
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +27,13 @@ from atdata._exceptions import (
     shard_name,
 )
 from atdata._logging import get_logger
-from atdata._protocols import DataSource
+from atdata._protocols import DataSource, SupportsRange
 from atdata.shard.mapped import MappedShard, forget_open_shards, open_mapped
 from atdata.sources import remembered
 from atdata.sources.download import download
 from atdata.sources.naming import Named, is_compressed, local_path, look
 from atdata.sources.part import Part, remove_left_over, storing, take
+from atdata.sources.picking import Pick, fill
 from atdata.sources.prefetch import Prefetch
 from atdata.sources.remembered import Copy
 from atdata.transport import halt
@@ -119,8 +120,21 @@ class ShardCache:
               reason  no such file
               Check the path; see what is there with ls.
         """
+        return self._opened(lambda: self._fetch(source, shard_id), shard_id)
+
+    def open_picked(self, source: DataSource, shard_id: str, pick: Pick) -> MappedShard:
+        """Open some samples of a shard as a small one, fetched first if it is not here.
+
+        Raises:
+            ShardError: The shard is not the one that the samples were picked from.
+            SourceError: Its place failed or refused.
+            OSError: The disk is full, or this process may not open any more files.
+        """
+        return self._opened(lambda: self._fetch_picked(source, shard_id, pick), shard_id)
+
+    def _opened(self, fetch: Callable[[], Copy], shard_id: str) -> MappedShard:
         for _ in range(_TRIES):
-            copy = self._fetch(source, shard_id)  # keeps a file without a name open meanwhile
+            copy = fetch()  # keeps a file without a name open meanwhile
             with suppress(ShardNotFoundError):  # another process removed it just now
                 return open_mapped(copy.path, shard_id)
         raise SourceError(
@@ -156,9 +170,13 @@ class ShardCache:
         """
         return self._fetch(source, shard_id).path
 
+    def fetch_picked(self, source: DataSource, shard_id: str, pick: Pick) -> Path:
+        """Have some samples of a shard as a small one on this machine; as `fetch` does."""
+        return self._fetch_picked(source, shard_id, pick).path
+
     def prefetch(
         self, source: DataSource, shard_ids: Iterable[str], *, threads: int = 4
-    ) -> Prefetch:
+    ) -> Prefetch[str]:
         """Fetch shards in threads, in the given order; whoever needs one before waits for it.
 
         Args:
@@ -176,33 +194,57 @@ class ShardCache:
             >>> with ShardCache(tmp / "cache").prefetch(source, source.list_shards()[:4]):
             ...     pass
         """
-
-        def fetch(shard_id: str) -> None:
-            self._fetch(source, shard_id)
-
-        return Prefetch(fetch, shard_ids, threads=threads)
+        return Prefetch(lambda one: self._fetch(source, one), shard_ids, threads=threads)
 
     def _fetch(self, source: DataSource, shard_id: str) -> Copy:
         path = local_path(source, shard_id)
         if path is not None and not is_compressed(path, shard_id):
             return Copy(path)
-        with remembered.slot(source, self.folder, shard_id) as slot:
+        most = max(self.n_bytes, _LEAST_LIMIT)
+        wanted = _Wanted(
+            shard_id,
+            lambda: look(source, shard_id),
+            lambda named, part: download(source, shard_id, named, part, most),
+        )
+        return self._remembered(source, shard_id, wanted)
+
+    def _fetch_picked(self, source: DataSource, shard_id: str, pick: Pick) -> Copy:
+        name = pick.name(shard_id)
+        wanted = _Wanted(
+            shard_id, lambda: Named(name), lambda _, part: self._pick(source, shard_id, pick, part)
+        )
+        return self._remembered(source, name, wanted)
+
+    def _pick(self, source: DataSource, shard_id: str, pick: Pick, part: Part) -> bool:
+        try:
+            if isinstance(source, SupportsRange):
+                fill(source, shard_id, pick, part)
+                return True
+        except SourceError as error:
+            if error.status is None or error.status >= 400:
+                raise
+        # It gives no parts, so all of it is fetched.
+        fill(_Whole(self.open(source, shard_id)), shard_id, pick, part)
+        return True
+
+    def _remembered(self, source: DataSource, name: str, wanted: "_Wanted") -> Copy:
+        with remembered.slot(source, self.folder, name) as slot:
             copy = slot.copy
             if copy is None or not _use(copy.path):
-                copy = slot.copy = self._find_or_add(source, shard_id)
+                copy = slot.copy = self._find_or_add(wanted)
                 remembered.bound(slot, self.n_bytes)
             return copy
 
-    def _find_or_add(self, source: DataSource, shard_id: str) -> Copy:
+    def _find_or_add(self, wanted: "_Wanted") -> Copy:
         for _ in range(_TRIES):
-            named = look(source, shard_id)
+            named = wanted.look()
             final = self.folder / f"{named.key}.tar"
             if _is(final, named):
                 return Copy(final)
             try:
                 with storing(self.folder):
                     self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                copy = self._add(source, shard_id, named, final)
+                copy = self._add(wanted, named, final)
             except FileNotFoundError as error:
                 if isinstance(error, AtdataError):
                     raise
@@ -210,29 +252,30 @@ class ShardCache:
             if copy is not None:
                 return copy
         raise SourceError(
-            shard_name(shard_id),
+            shard_name(wanted.shard_id),
             f"it changed each time it was fetched, {_TRIES} times",
             hint="Read it again when it is no longer written to.",
         )
 
-    def _add(self, source: DataSource, shard_id: str, named: Named, final: Path) -> Copy | None:
+    def _add(self, wanted: "_Wanted", named: Named, final: Path) -> Copy | None:
         """Fetch a shard; None if it changed meanwhile."""
         with self._part(named.key if self.is_kept else "") as part:
             if _is(final, named):
                 return Copy(final)  # another process was faster
             try:
-                whole = download(source, shard_id, named, part, max(self.n_bytes, _LEAST_LIMIT))
+                whole = wanted.fetch(named, part)
             except ShardError:
-                if named.key and look(source, shard_id) != named:
+                if named.key and wanted.look() != named:
                     return None
                 raise
             # Bytes that agree with an index are those it belongs to. Otherwise we have to ask.
-            if named.key and not (whole and named.tail) and look(source, shard_id) != named:
+            if named.key and not (whole and named.tail) and wanted.look() != named:
                 return None
             if not (whole and named.key and part.has_name):
                 return remembered.unnamed(part)
             part.publish(final)
-        get_logger().debug("shard %s is kept as %s", printable(shard_name(shard_id)), final)
+        shown = printable(shard_name(wanted.shard_id))
+        get_logger().debug("shard %s is kept as %s", shown, final)
         self._make_room(final)
         return Copy(final)
 
@@ -282,6 +325,34 @@ class ShardCache:
                     path.unlink(missing_ok=True)
                     total -= size
                     forget_open_shards()  # or what is open for later would still take its room
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be kept.
+
+    Attributes:
+        shard_id: The shard.
+        look: Finds out what names the bytes.
+        fetch: Fills a part with them, and says whether all came.
+    """
+
+    shard_id: str
+    look: Callable[[], Named]
+    fetch: Callable[[Named, Part], bool]
+
+
+class _Whole:
+    """A shard that is here, as a place that gives parts of it."""
+
+    def __init__(self, shard: MappedShard) -> None:
+        self._shard = shard
+
+    def shard_size(self, shard_id: str) -> int:  # noqa: ARG002 - there is one
+        return self._shard.n_bytes
+
+    def read_range(self, shard_id: str, start: int, length: int) -> bytes:  # noqa: ARG002
+        return self._shard.data[start : start + length].tobytes()
 
 
 def _is(path: Path, named: Named) -> bool:

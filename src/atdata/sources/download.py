@@ -123,7 +123,31 @@ def _slot() -> Generator[None]:
 def _fill(
     source: SupportsRange, shard_id: str, part: Part, ranges: Iterable[tuple[int, int]]
 ) -> None:
-    """Read ranges into a file, several at once; the first error ends them all."""
+    """Read ranges into a file."""
+    fetch_ranges(source, shard_id, ranges, lambda start, data: part.write(data, start))
+
+
+def fetch_ranges(
+    source: SupportsRange,
+    shard_id: str,
+    ranges: Iterable[tuple[int, int]],
+    take: Callable[[int, bytes], None],
+    *,
+    threads: int = _THREADS,
+) -> None:
+    """Read ranges of a shard, several at once; the first error ends them all.
+
+    Args:
+        source: Where the shard is.
+        shard_id: The shard.
+        ranges: Where each begins, and how many bytes it has.
+        take: Is given where a range begins, and its bytes; called in several threads.
+        threads: How many to read at once.
+
+    Raises:
+        ShardError: The shard does not hold those bytes.
+        SourceError: Its place failed or refused.
+    """
     todo = deque(ranges)
     errors: list[BaseException] = []
     ending = Halt()
@@ -140,7 +164,7 @@ def _fill(
                 if len(data) != n_bytes:
                     reason = f"its source gave {len(data)} bytes for {n_bytes}"
                     raise ShardError(shard_id, reason, offset=start)
-                part.write(data, start)
+                take(start, data)
                 del data  # before another thread has the slot
 
     def work() -> None:
@@ -151,18 +175,18 @@ def _fill(
             errors.append(error)
             ending.stop()
 
-    threads = [
+    running = [
         threading.Thread(target=work, name="atdata-download", daemon=True)
-        for _ in range(min(_THREADS, len(todo)))
+        for _ in range(min(threads, len(todo)))
     ]
     try:
-        for thread in threads:
+        for thread in running:
             thread.start()
-        for thread in threads:
+        for thread in running:
             thread.join()
     finally:
         ending.stop()
-        for thread in threads:
+        for thread in running:
             if thread.ident is not None:
                 thread.join()
     halt.check()

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from threading import Thread
-from typing import Self
+from typing import Any, Self
 from weakref import WeakSet, finalize
 
-from atdata._exceptions import printable, shard_name
 from atdata._logging import get_logger
 from atdata.transport.halt import Halt, Halted
 
@@ -17,15 +16,15 @@ _PATIENCE = 10.0
 """Seconds that closing waits for threads, in which a source's own code may run."""
 
 
-class Prefetch:
+class Prefetch[T]:
     """Fetches shards in threads, until it is closed; `ShardCache.prefetch` makes one.
 
     What cannot be fetched is passed over: whoever needs the shard tries again and meets the
     error.
 
     Args:
-        fetch: Fetches a shard, given its id.
-        shard_ids: What to fetch, in this order.
+        fetch: Fetches a shard, given its id, or whatever else it is known by.
+        wanted: What to fetch, in this order.
         threads: How many to fetch at once.
 
     Examples:
@@ -39,17 +38,17 @@ class Prefetch:
     """
 
     def __init__(
-        self, fetch: Callable[[str], object], shard_ids: Iterable[str] = (), *, threads: int = 4
+        self, fetch: Callable[[T], object], wanted: Iterable[T] = (), *, threads: int = 4
     ) -> None:
         if threads < 1:
             raise ValueError(f"threads is {threads}; at least one must fetch")
         self._pid = os.getpid()
-        self._todo: SimpleQueue[str | None] = SimpleQueue()
+        self._todo: SimpleQueue[T | None] = SimpleQueue()
         self._halt = Halt()
         finalize(self, self._halt.stop).atexit = False
         todo = self._todo
         self._halt.watch(lambda: todo.put(None))
-        self.add(shard_ids)
+        self.add(wanted)
         self._threads = [
             Thread(
                 target=_fetch_all,
@@ -63,10 +62,10 @@ class Prefetch:
         for thread in self._threads:
             thread.start()
 
-    def add(self, shard_ids: Iterable[str]) -> None:
-        """Fetch more, after those that were given before."""
-        for shard_id in shard_ids:
-            self._todo.put(shard_id)
+    def add(self, wanted: Iterable[T]) -> None:
+        """Fetch more, after what was given before."""
+        for one in wanted:
+            self._todo.put(one)
 
     def close(self) -> None:
         """Fetch no more. What is under way is given up, and the threads end."""
@@ -86,25 +85,22 @@ class Prefetch:
         self.close()
 
 
-def _fetch_all(
-    fetch: Callable[[str], object], todo: "SimpleQueue[str | None]", halt: Halt
-) -> None:
+def _fetch_all[T](fetch: Callable[[T], object], todo: "SimpleQueue[T | None]", halt: Halt) -> None:
     try:
         with halt.running():
-            while (shard_id := todo.get()) is not None:
+            while (wanted := todo.get()) is not None:
                 halt.check()
                 try:
-                    fetch(shard_id)
-                except Exception as error:
-                    shown = printable(shard_name(shard_id))
-                    get_logger().debug("could not fetch %s ahead: %s", shown, error)
+                    fetch(wanted)
+                except Exception as error:  # which names the shard
+                    get_logger().debug("could not fetch ahead: %s", error)
     except Halted:
         pass
     finally:
         todo.put(None)  # let the other threads end too
 
 
-_open: WeakSet[Prefetch] = WeakSet()
+_open: WeakSet[Prefetch[Any]] = WeakSet()
 
 
 @atexit.register

@@ -1,0 +1,53 @@
+"""SQL over what manifests hold, by DuckDB."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from atdata._lazy import require
+from atdata.dataset._answers import columns, locations
+from atdata.manifest.fields import plan_fields
+from atdata.pipeline.chain import Chain, leaves
+from atdata.pipeline.chosen import Missing
+from atdata.pipeline.paths import stored_path
+from atdata.pipeline.pushing import selection_of
+from atdata.sample.dynamic import DictSample
+
+
+def answer(dataset: Any, query: str, missing: Missing) -> Any:
+    """See `Dataset.sql`."""
+    duckdb = require("duckdb", extra="duckdb")
+    settings = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    with duckdb.connect(":memory:", config=settings) as connection:
+        connection.register("this", table(dataset, missing))
+        return connection.sql(query).to_arrow_table()
+
+
+def table(dataset: Any, missing: Missing) -> Any:
+    """The samples' places, and all fields that manifests may hold."""
+    places = locations(dataset)
+    held = columns(dataset, _paths(dataset, missing), missing)
+    return pa.table(
+        {
+            "__key__": pa.array([one.key for one in places], pa.string()),
+            "__shard__": pa.array([one.shard for one in places], pa.string()),
+            "__offset__": pa.array([one.offset for one in places], pa.int64()),
+            "__size__": pa.array([one.size for one in places], pa.int64()),
+            **held,
+        }
+    )
+
+
+def _paths(dataset: Any, missing: Missing) -> list[str]:
+    """The fields of the samples that all manifests hold, in their order."""
+    chain: Chain = dataset.chain
+    kind: Any = dataset.sample_type
+    listed = None if kind is DictSample else [one.path for one in plan_fields(kind).columns]
+    for part in leaves(chain):
+        for sheet in selection_of(part).asking(missing).sheets():
+            if listed is None and sheet.manifest is not None:
+                listed = list(sheet.manifest.columns)
+            listed = [
+                one for one in listed or () if stored_path(part.stages, one) in sheet.believed
+            ]
+    return listed or []
