@@ -418,6 +418,35 @@ def test_sums_of_large_integers_are_exact(tmp_path: Path) -> None:
     assert ds.aggregate(total=("n", "sum"))["total"] == 5 * (2**63 - 1)
 
 
+def test_integers_stay_integers_whatever_their_size(tmp_path: Path) -> None:
+    big = [-(2**63), 2**63 - 1, 2**63, 2**64 - 1, 0, 2**63, -1, 5]
+    samples = [DictSample(n=n, ns=[n]) for n in big]
+    ds = atdata.write_samples(samples, tmp_path / "i.tar", maxcount=2, manifest=True)
+    assert ds.value_counts("n") == ds.value_counts("ns") == dict(Counter(big))
+    assert {type(one) for one in ds.value_counts("n")} == {int}
+    found = ds.aggregate(low=("n", "min"), high=("n", "max"), total=("n", "sum"))
+    assert found == {"low": min(big), "high": max(big), "total": sum(big)}
+    assert numbers(ds.order_by("n")) == sorted(big)
+    assert numbers(ds.select("n")) == big
+    assert [s.ns for s in ds.select("ns")] == [[n] for n in big]
+    assert ds.aggregate(by="n", count="count")["n"] == sorted(set(big))
+
+
+def test_values_of_several_types_are_told_apart_from_one(tmp_path: Path) -> None:
+    mixed = [DictSample(n=1), DictSample(n=2.5)]
+    ds = atdata.write_samples(mixed, tmp_path / "m.tar", maxcount=1, manifest=True)
+    assert ds.aggregate(mean=("n", "mean")) == {"mean": 1.75}
+    far = [DictSample(n=2**53 + 1), DictSample(n=2.5)]
+    ds = atdata.write_samples(far, tmp_path / "f.tar", maxcount=1, manifest=True)
+    with pytest.raises(TypeError, match="no float is"):
+        ds.aggregate(mean=("n", "mean"))
+    unlike = [DictSample(n="a"), DictSample(n=1)]
+    ds = atdata.write_samples(unlike, tmp_path / "u.tar", maxcount=1, manifest=True)
+    with pytest.raises(TypeError, match="several types"):
+        ds.value_counts("n")
+    assert len(ds.where(F.n == "a")) == 1
+
+
 def test_fields_alone_come_from_manifests(ds: Dataset[Photo]) -> None:
     Q = ds.fields
     chosen = ds.where(Q.n < 40).select("n", "label", "tags")

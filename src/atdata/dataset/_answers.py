@@ -17,6 +17,7 @@ from atdata.pipeline.open import open_shard
 from atdata.pipeline.paths import stored_path
 from atdata.pipeline.pushing import selection_of
 from atdata.pipeline.selection import Selection
+from atdata.pipeline.values import joined, listed
 from atdata.predicate import F, check, get_path, plain
 from atdata.predicate.arrow import pc
 from atdata.shard.mapped import MappedShard
@@ -77,7 +78,7 @@ def columns(dataset: Any, paths: Iterable[str], missing: Missing) -> dict[str, A
             known = _decoded(dataset, part, wanted)
         for path in wanted:
             pieces[path].append(known[path])
-    return {path: _joined(path, some) for path, some in pieces.items()}
+    return {path: joined(path, some) for path, some in pieces.items()}
 
 
 def _known(part: Part, paths: list[str], missing: Missing) -> dict[str, Any] | None:
@@ -102,24 +103,13 @@ def _decoded(dataset: Any, part: Part | Chain, paths: list[str]) -> dict[str, An
         raise TypeError(f"values of {', '.join(paths)} are of several types: {error}") from error
 
 
-def _joined(path: str, pieces: list[Any]) -> Any:
-    try:
-        tables = [pa.table({"values": piece}) for piece in pieces]
-        whole = pa.concat_tables(tables, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise TypeError(f"the values of {path!r} are of several types: {error}") from error
-    return whole.column("values").combine_chunks()
-
-
 def value_counts(dataset: Any, path: str, missing: Missing) -> dict[Any, int]:
     """See `Dataset.value_counts`."""
     column = columns(dataset, [path], missing)[path]
     if pa.types.is_list(column.type):
         column = pc.list_flatten(column)
     counted = pc.value_counts(column)
-    found = zip(
-        counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True
-    )
+    found = zip(listed(counted.field("values")), counted.field("counts").to_pylist(), strict=True)
     counts: Counter[Any] = Counter()
     for value, n in found:
         counts[value] += n
@@ -160,8 +150,8 @@ def _groups(column: Any) -> tuple[list[Any], list[Any]]:
     order = np.argsort(codes, kind="stable")
     found, firsts = np.unique(codes[order], return_index=True)
     rows = np.split(order, firsts[1:].tolist())
-    listed = coded.dictionary.to_pylist()
-    labels = [listed[code] for code in found.tolist()]
+    values = listed(coded.dictionary)
+    labels = [values[code] for code in found.tolist()]
     by_value = sorted(range(len(labels)), key=lambda i: (labels[i] is None, _sortable(labels[i])))
     return [labels[i] for i in by_value], [pa.array(rows[i]) for i in by_value]
 
@@ -189,9 +179,16 @@ def _figure(known: Mapping[str, Any], n: int, path: str | None, kind: str) -> An
         case "distinct":
             return pc.count_distinct(column).as_py()
         case "min" | "max":
-            return pc.min_max(column)[kind].as_py() if len(column) else None
+            return _extreme(column, kind)
         case _:
             return _moment(column, kind, path)
+
+
+def _extreme(column: Any, kind: str) -> Any:
+    if not len(column):
+        return None
+    (found,) = listed(pa.array([pc.min_max(column)[kind].as_py()], column.type))
+    return found
 
 
 def _moment(column: Any, kind: str, path: str) -> Any:

@@ -20,6 +20,7 @@ from atdata.pipeline.policy import Ledger
 from atdata.pipeline.schedule import Schedule
 from atdata.pipeline.sheets import Sheet, SheetTable, sheets_of
 from atdata.pipeline.stages import Only, Stage
+from atdata.pipeline.values import joined
 from atdata.predicate import Predicate
 from atdata.predicate.arrow import pc
 
@@ -273,16 +274,7 @@ def _each[T](
 def _column(sheets: Sequence[Sheet], rows: Sequence[Int64Array], path: str) -> Any:
     """A field's values in all rows that are left, as one array."""
     found = _each(lambda s, some: s.column(path, some) if len(some) else None, sheets, rows)
-    pieces = [piece for piece in found if piece is not None]
-    if not pieces:
-        return pa.array([], pa.null())
-    try:
-        table = pa.concat_tables(
-            [pa.table({"values": piece}) for piece in pieces], promote_options="permissive"
-        )
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise TypeError(f"the values of {path!r} are of several types: {error}") from error
-    return table.column("values").combine_chunks()
+    return joined(path, [piece for piece in found if piece is not None])
 
 
 def _framed(sheet: Sheet, function: Callable[[Any], Any], rows: Int64Array) -> Int64Array:
