@@ -81,7 +81,7 @@ def main() -> None:
 
     views = ds.as_type(Named)
     V = views.fields
-    print("through the lens:", list(views.where(V.darkness > 7.2).limit(2)))
+    print("through the lens:", list(views.where(V.darkness > 7).limit(2)))
 
     print("\nby SQL:")
     print(ds.sql("select label, avg(ink) as ink from this group by 1 order by 2 desc limit 3"))

@@ -115,7 +115,7 @@ def query(asked: Asked, question: str, wanted: Wanted, *, missing: Missing) -> N
         refuse(error, asked, [source])
     except (AtdataError, OSError):
         raise
-    except (TypeError, ValueError) as error:  # a field holds what cannot be compared, or selected
+    except (AttributeError, TypeError, ValueError) as error:  # samples hold something else there
         raise bad(error) from error
 
 

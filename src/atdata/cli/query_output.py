@@ -54,9 +54,10 @@ def print_answer(answer: Answer, *, as_json: bool) -> None:
     if not answer.n:
         complain("no sample fits")
         return
+    shards = {one: printable(shard_name(one), 500) for one in {p.shard for p in answer.places}}
     columns = [
-        [printable(shard_name(one.shard), 500) for one in answer.places],
-        [printable(one.key, 500) for one in answer.places],
+        [shards[one.shard] for one in answer.places],
+        [one.key if one.key.isprintable() else printable(one.key, 500) for one in answer.places],
         [str(one.offset) for one in answer.places],
         [str(one.size) for one in answer.places],
         *([text_value(value) for value in column] for column in answer.values()),

@@ -100,7 +100,8 @@ class Table:
             try:
                 with pq.ParquetFile(raw) as file:
                     self._check(file, kinds)
-                    table = file.read_row_group(group, columns=list(kinds))
+                    # Without threads: Arrow may abort at exit after some have read from a Python file.
+                    table = file.read_row_group(group, list(kinds), use_threads=False)
                     made = {path: _whole(table.column(path)) for path in kinds}
             except (pa.ArrowException, OSError, KeyError) as error:
                 raise self._damaged(str(error).partition("\n")[0]) from error
