@@ -59,12 +59,19 @@ class Explanation:
             f"  shards       {self.shards:,}, of which {self.pruned:,} are passed over"
             + (f" and {self.scanned:,} read whole for want of a manifest" if self.scanned else ""),
             f"  samples      {self.rows:,} of {self.samples:,} ({share:.2%})",
-            f"  to read      {self.n_bytes:,} bytes in {self.ranges:,} ranges",
+            f"  to read      {self.n_bytes:,} bytes in {_counted(self.ranges, 'range')}",
         ]
         if self.actual is not None:
             done = self.actual
             lines.append(
                 f"  was read     {done.samples:,} samples in {done.seconds:.3f} s"
-                + (f", {done.n_bytes:,} bytes in {done.requests:,} requests" * bool(done.requests))
+                + (
+                    f", {done.n_bytes:,} bytes in {_counted(done.requests, 'request')}"
+                    * bool(done.requests)
+                )
             )
         return "\n".join(lines)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

@@ -153,6 +153,8 @@ class Manifest:
     def _place(self, name: str) -> Any:
         """A column of numbers that every manifest has; offsets and sizes are checked once."""
         if not self._is_checked:
+            for group in range(self.n_groups):  # all at once, for they are asked for together
+                self._table.read(group, dict.fromkeys((KEY, OFFSET, SIZE, DIGEST), ""))
             self._check_places(self._numbers(OFFSET), self._numbers(SIZE))
             self._is_checked = True
         return self._numbers(name)
