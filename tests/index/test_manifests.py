@@ -220,3 +220,14 @@ def test_beside_shards_elsewhere_nothing_is_made(local: Index, s3_store: S3DataS
     local.insert_dataset(far, name="near", copy=True, manifest=True)
 
     assert keys(local, "near", F.n == 2) == ["000000002"]
+
+
+def test_the_command_that_mends_a_recorded_manifest_names_the_entry(tmp_path: Path) -> None:
+    """The shard's own address would not do: the catalogue has the digests of its manifest."""
+    index = Index(path=tmp_path / "index.db")
+    samples = [atdata.DictSample(n=i) for i in range(3)]
+    index.write(samples, name="lab/n", version="1.0.0")
+    shard = index.open("lab/n").list_shards()[0]
+    Path(shard).with_suffix(".manifest.json").unlink()
+    with pytest.raises(ManifestError, match=r"atdata manifest build @local/lab/n@1\.0\.0"):
+        index.query("lab/n", atdata.F.n > 0)

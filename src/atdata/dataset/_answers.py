@@ -1,6 +1,5 @@
 """Answers about a dataset: places, counts and figures, from manifests where they tell."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -125,6 +124,8 @@ def aggregate(
             listed = ", ".join(_FIGURES)
             raise ValueError(f"{name}={kind!r} is no figure of a field; there are {listed}")
     paths = [path for path, _ in wanted.values() if path is not None]
+    if by in wanted:
+        raise ValueError(f"{by!r} would be the name of the groups and of a figure")
     if by is None and not paths:
         return {name: len(dataset) for name in wanted}
     known = columns(dataset, [*paths, *([] if by is None else [by])], missing)
@@ -145,7 +146,7 @@ def _groups(column: Any) -> tuple[list[Any], list[Any]]:
     """The values of a column, sorted, and the rows of each."""
     if pa.types.is_nested(column.type):
         raise TypeError(f"values of the type {column.type} make no groups")
-    coded = pc.dictionary_encode(column, null_encoding="encode")
+    coded = pc.dictionary_encode(_unsigned_zero(column), null_encoding="encode")
     codes = coded.indices.to_numpy(zero_copy_only=False)
     order = np.argsort(codes, kind="stable")
     found, firsts = np.unique(codes[order], return_index=True)
@@ -177,16 +178,31 @@ def _figure(known: Mapping[str, Any], n: int, path: str | None, kind: str) -> An
         case "count":
             return len(column)
         case "distinct":
-            return pc.count_distinct(column).as_py()
+            return _distinct(column)
         case "min" | "max":
             return _extreme(column, kind)
         case _:
             return _moment(column, kind, path)
 
 
+def _unsigned_zero(column: Any) -> Any:
+    """A column in which -0.0 is 0.0, which it is equal to."""
+    return pc.add(column, 0.0) if pa.types.is_floating(column.type) else column
+
+
+def _distinct(column: Any) -> int:
+    if pa.types.is_nested(column.type):
+        return len({repr(one) for one in listed(column)})
+    return 0 if not len(column) else int(pc.count_distinct(_unsigned_zero(column)).as_py())
+
+
 def _extreme(column: Any, kind: str) -> Any:
     if not len(column):
         return None
+    if pa.types.is_nested(column.type):
+        raise TypeError(f"values of the type {column.type} have no order")
+    if pa.types.is_duration(column.type):
+        return min(listed(column)) if kind == "min" else max(listed(column))
     (found,) = listed(pa.array([pc.min_max(column)[kind].as_py()], column.type))
     return found
 
@@ -209,5 +225,4 @@ def _moment(column: Any, kind: str, path: str) -> Any:
         return total if kind == "sum" else total / n
     if n < 2:
         return None
-    found = float(np.std(column.cast(pa.float64()).to_numpy(zero_copy_only=False), ddof=1))
-    return None if math.isnan(found) else found
+    return float(np.std(np.array(listed(column), np.float64), ddof=1))

@@ -50,6 +50,8 @@ def windowed(chain: Chain, skip: int, take: int | None) -> Chain | None:
     simple = len(chain.parts) == 1 and chain.repeats == 1 and not chain.tail
     if not simple or not isinstance(part, Part) or part.choice is None:
         return None
+    if part.on_error != "raise":
+        return None  # what is skipped does not count
     return Chain((with_step(settled(part), Slice(skip, take)),))
 
 
@@ -71,7 +73,9 @@ def at_places(dataset: Any, places: Sequence[SampleLocation]) -> list[Any]:
         ShardError: No sample lies there.
     """
     part = only_part(dataset.chain, "select with places")
-    sheets = {one.shard_id: one for one in selection_of(part).asking("scan").sheets()}
+    chosen = selection_of(part).asking("scan")
+    sheets = {one.shard_id: one for one in chosen.sheets()}
+    here = dict(zip(sheets, chosen.rows()[0], strict=True))
     unknown = [one.shard for one in places if one.shard not in sheets]
     if unknown:
         raise KeyError(f"Shard not found: {printable(shard_name(unknown[0]))}")
@@ -80,6 +84,9 @@ def at_places(dataset: Any, places: Sequence[SampleLocation]) -> list[Any]:
     for shard_id in dict.fromkeys(one.shard for one in places):
         offsets = sorted({one.offset for one in places if one.shard == shard_id})
         rows = rows_at(sheets[shard_id], offsets)
+        if not np.isin(rows, here[shard_id]).all():
+            shown = printable(shard_name(shard_id))
+            raise IndexError(f"a sample of {shown} that is asked for is not in this dataset")
         segments.append(segment_of(part, sheets[shard_id].chosen(rows)))
         number.update({(shard_id, at): len(number) + i for i, at in enumerate(offsets)})
     return Positions(segments).many([number[one.shard, one.offset] for one in places])

@@ -1,5 +1,6 @@
 """SQL over what manifests hold, by DuckDB."""
 
+from dataclasses import is_dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -42,10 +43,14 @@ def _paths(dataset: Any, missing: Missing) -> list[str]:
     """The fields of the samples that all manifests hold, in their order."""
     chain: Chain = dataset.chain
     kind: Any = dataset.sample_type
+    if kind is not DictSample and not is_dataclass(kind):
+        return []
     listed = None if kind is DictSample else [one.path for one in plan_fields(kind).columns]
     for part in leaves(chain):
         for sheet in selection_of(part).asking(missing).sheets():
-            if listed is None and sheet.manifest is not None:
+            if sheet.manifest is None:
+                continue  # its samples are read for what the others hold
+            if listed is None:
                 listed = list(sheet.manifest.columns)
             listed = [
                 one for one in listed or () if stored_path(part.stages, one) in sheet.believed

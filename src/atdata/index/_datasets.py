@@ -171,8 +171,15 @@ def address(store: AbstractDataStore, url: str) -> str:
     return store.url(url) if is_relative(url) else url
 
 
-def source_behind(store: AbstractDataStore | None, shards: Sequence[StoredShard]) -> DataSource:
+def source_behind(
+    store: AbstractDataStore | None, shards: Sequence[StoredShard], ref: str = ""
+) -> DataSource:
     """What reads shards as an entry names them, and compares what lies beside them with it.
+
+    Args:
+        store: The repository's store.
+        shards: The shards.
+        ref: What the catalogue calls the entry.
 
     Raises:
         StorageError: They lie in the repository's store, and nobody said where that is.
@@ -197,7 +204,7 @@ def source_behind(store: AbstractDataStore | None, shards: Sequence[StoredShard]
         for shard_id, shard in zip(source.list_shards(), shards, strict=True)
         if shard.sidecars
     }
-    return JoinedSource([source], recorded=recorded) if recorded else source
+    return JoinedSource([source], recorded=recorded, ref=ref) if recorded else source
 
 
 def is_relative(url: str) -> bool:

@@ -31,7 +31,8 @@ def open_entry(
     if not entry.shards:
         raise ValueError(f"dataset {entry.name!r} has no shards")
     store = mounted.repository.store if data_store is None else data_store
-    source = source_behind(store, entry.shards)
+    version = f"@{entry.version}" if entry.version else ""
+    source = source_behind(store, entry.shards, f"@{mounted.name}/{entry.name}{version}")
     if is_untyped(entry.schema_ref) or sample_type is DictSample:
         return Dataset(source, sample_type=sample_type or DictSample)
     stored = find(mounted.provider, entry.schema_ref, repo=mounted.name)

@@ -7,8 +7,11 @@ class, and an argument is an attribute of the sample. Nothing is run for it.
 import ast
 import inspect
 import textwrap
+from collections.abc import Iterator, Mapping
+from types import CodeType
 from typing import Any
 
+from atdata._type_utils import bare, field_types, union_members
 from atdata.lens._lens import Lens
 from atdata.lens._mapped import MappedLens, dataclass_fields
 
@@ -66,14 +69,16 @@ def _of_code(lens: Lens[Any, Any]) -> dict[str, str]:
     names = list(inspect.signature(get).parameters)
     if call is None or len(names) != 1 or _value_of(call.func, get) is not lens.view_type:
         return {}
+    has = {f.name: f.type for f in dataclass_fields(lens.source_type)}
+    if not _is_read_only(call, names[0], has) or not _is_what_runs(tree, get):
+        return {}
     wanted = [f.name for f in dataclass_fields(lens.view_type) if f.init and not f.kw_only]
-    has = {f.name for f in dataclass_fields(lens.source_type)}
     given: list[tuple[str | None, ast.expr]] = [*zip(wanted, call.args, strict=False)]
     given += [(one.arg, one.value) for one in call.keywords]
     if len(call.args) > len(wanted) or any(isinstance(one, ast.Starred) for one in call.args):
         return {}
-    if not _is_what_runs(_bare(tree), get):
-        return {}
+    calls = any(isinstance(one, ast.Call) for one in ast.walk(call) if one is not call)
+    hints = dict(_types(lens.source_type))
     return {
         name: value.attr
         for name, value in given
@@ -81,8 +86,46 @@ def _of_code(lens: Lens[Any, Any]) -> dict[str, str]:
         and isinstance(value, ast.Attribute)
         and isinstance(value.value, ast.Name)
         and value.value.id == names[0]
-        and value.attr in has
+        # What is called may change a list that it is given.
+        and not (calls and not _is_constant(hints.get(value.attr)))
     }
+
+
+_CONSTANT = (bool, int, float, str, bytes, type(None))
+
+
+def _types(kind: Any) -> Iterator[tuple[str, object]]:
+    for field, annotation in field_types(kind):
+        yield field.name, annotation
+
+
+def _is_constant(annotation: object) -> bool:
+    """Whether values of a type cannot be changed in place."""
+    kind, _ = bare(annotation)
+    members = union_members(kind) or (kind,)
+    return all(bare(member)[0] in _CONSTANT for member in members)
+
+
+def _is_read_only(call: ast.Call, name: str, has: Mapping[str, object]) -> bool:
+    """Whether all that is done with the sample is to read its fields."""
+    if any(isinstance(one, _SCOPES) for one in ast.walk(call)):
+        return False
+    read = [
+        one.value
+        for one in ast.walk(call)
+        if isinstance(one, ast.Attribute)
+        and isinstance(one.value, ast.Name)
+        and one.value.id == name
+        and one.attr in has
+    ]
+    mentioned = [one for one in ast.walk(call) if isinstance(one, ast.Name) and one.id == name]
+    return len(read) == len(mentioned)
+
+
+_SCOPES = (
+    ast.NamedExpr, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
+    ast.Await, ast.Yield, ast.YieldFrom,
+)  # fmt: skip
 
 
 def _returned(function: ast.stmt) -> ast.Call | None:
@@ -100,27 +143,32 @@ def _returned(function: ast.stmt) -> ast.Call | None:
 def _is_what_runs(tree: ast.Module, function: Any) -> bool:
     """Whether the source is that of the function, and was not edited since."""
     runs = function.__code__
-    written = [
-        one for one in compile(tree, "<lens>", "exec").co_consts if hasattr(one, "co_names")
-    ]
-    if not written:
+    inner = tree.body[0]
+    if not isinstance(inner, ast.FunctionDef):
         return False
-    code = written[0]
-    names = tuple(name for name in code.co_names if name not in runs.co_freevars)
-    return (names, code.co_consts, code.co_varnames) == (
-        runs.co_names, runs.co_consts, runs.co_varnames
-    )  # fmt: skip
-
-
-def _bare(tree: ast.Module) -> ast.Module:
-    """A function without decorators and annotations, which are not of its code."""
-    for one in ast.walk(tree):
-        if isinstance(one, ast.FunctionDef):
-            one.decorator_list = []
-            one.returns = None
-        elif isinstance(one, ast.arg):
+    inner.decorator_list, inner.returns = [], None
+    for one in ast.walk(inner.args):
+        if isinstance(one, ast.arg):
             one.annotation = None
-    return tree
+    # Names that come from around it have to come from around it here, too.
+    around = [
+        ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in runs.co_freevars
+    ]
+    outer = ast.parse("def around(): pass").body[0]
+    assert isinstance(outer, ast.FunctionDef)
+    outer.body = [*around, inner]
+    module = ast.fix_missing_locations(ast.Module([outer], []))
+    code = _inner(_inner(compile(module, "<lens>", "exec"), "around"), inner.name)
+    return code is not None and all(
+        getattr(code, part) == getattr(runs, part)
+        for part in ("co_code", "co_names", "co_consts", "co_varnames", "co_freevars")
+    )
+
+
+def _inner(code: CodeType | None, name: str) -> CodeType | None:
+    constants: tuple[object, ...] = () if code is None else code.co_consts
+    found = (one for one in constants if isinstance(one, CodeType) and one.co_name == name)
+    return next(found, None)
 
 
 def _value_of(name: ast.expr, function: Any) -> object:

@@ -80,10 +80,16 @@ class Chain:
     @property
     def is_mixed(self) -> bool:
         """Whether its samples are put together from several orders, as those of a mixture are."""
-        inner = [part for part in self.parts if isinstance(part, Chain)]
-        if self.mixture is not None or any(part.is_mixed for part in inner):
-            return True
-        return self.is_ordered and bool(inner or self.tail or len(self.parts) > 1)
+        inner = any(isinstance(part, Chain) for part in self.parts)
+        return self.has_mixture or (
+            self.is_ordered and (inner or bool(self.tail) or len(self.parts) > 1)
+        )
+
+    @property
+    def has_mixture(self) -> bool:
+        """Whether any of it is a mixture."""
+        inner = (part for part in self.parts if isinstance(part, Chain))
+        return self.mixture is not None or any(part.has_mixture for part in inner)
 
     @property
     def is_ordered(self) -> bool:
@@ -94,6 +100,12 @@ class Chain:
     def is_chosen(self) -> bool:
         """Whether rows of any part are chosen by what they hold."""
         return any(part.choice is not None for part in leaves(self))
+
+    @property
+    def cuts_anywhere(self) -> bool:
+        """Whether stages behind any of it may drop samples."""
+        inner = (part for part in self.parts if isinstance(part, Chain))
+        return self.is_cut or any(part.cuts_anywhere for part in inner)
 
     @property
     def is_cut(self) -> bool:

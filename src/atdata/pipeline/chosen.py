@@ -80,6 +80,10 @@ class Table(Protocol):
         """The key of each of the shard's samples."""
         ...
 
+    def check(self) -> None:
+        """Refuse a shard that was replaced since the rows were chosen."""
+        ...
+
     def samples(self, rows: Int64Array) -> list[Any]:
         """The samples in some rows, as they come out of all stages."""
         ...

@@ -53,11 +53,30 @@ class Gatherer:
     def samples(self, places: Located, tags: Sequence[Any], *, keyed: bool) -> Iterator[Tagged]:
         """The samples at some places through their stages, in that order.
 
+        What comes before one that cannot be read is given before that is raised.
+
         Args:
             places: Where they are.
             tags: One for each.
             keyed: Make the tags pairs of tag and key.
         """
+        try:
+            runs = self._read(places, tags, keyed=keyed)
+        except AtdataError:
+            if len(tags) < 2 or not self._ledger.raises:
+                raise
+            numbers, rows = places
+            half = len(tags) // 2
+            for part in (slice(half), slice(half, None)):
+                yield from self.samples((numbers[part], rows[part]), tags[part], keyed=keyed)
+            return
+        for stages, tagged in runs:
+            yield from through(stages, [tagged])
+
+    def _read(
+        self, places: Located, tags: Sequence[Any], *, keyed: bool
+    ) -> list[tuple[tuple[Stage, ...], Tagged]]:
+        """The samples at some places, in that order, with the stages that are to come."""
         flat: list[Any] = []
         wheres: list[Int64Array] = []
         keys: list[str] = []
@@ -71,7 +90,7 @@ class Gatherer:
                 wanted: list[int] = rows[kept].tolist()
                 keys += [member.keys[row] for row in wanted]
         if not flat:
-            return
+            return []
         # They were read as they lie, and are given in the order in which they were asked for.
         where = np.concatenate(wheres)
         by_spot = np.argsort(where)
@@ -82,14 +101,15 @@ class Gatherer:
             given = list(zip(given, pick(keys), strict=True))
         placed = list(pick(flat))
         if len({steps for steps, _ in stages}) == 1:
-            yield from through(stages[0][0], [(given, placed)])
-            return
+            return [(stages[0][0], (given, placed))]
         of_each = pick([steps for steps, n in stages for _ in range(n)])
+        found: list[tuple[tuple[Stage, ...], Tagged]] = []
         first = 0
         for steps, run in groupby(of_each):
             last = first + len(list(run))
-            yield from through(steps, [(given[first:last], placed[first:last])])
+            found.append((steps, (given[first:last], placed[first:last])))
             first = last
+        return found
 
     def fields(self, places: Located) -> dict[str, Any] | None:
         """The fields of the samples at some places, in that order; None where only objects do."""
@@ -129,6 +149,7 @@ class Gatherer:
         try:
             table = segment.table
             if table is not None:
+                table.check()
                 member = _TableMember(segment, table)
             else:
                 member = _Member(segment, segment.open_mapped(), self._ledger, again=self._again)
@@ -190,8 +211,8 @@ class _Member:
         bad = self.shard.check_rows(rows, self.segment.part.verify)
         for block, error in bad.items():
             if block not in self._damaged:
-                self._damaged.add(block)
                 self._ledger.meet(error)
+                self._damaged.add(block)  # once it was met; where it is raised, it is raised again
         return rows[~np.isin(self.shard.blocks_of_rows(rows), list(bad))] if bad else rows
 
     def samples(self, rows: Int64Array) -> tuple[Int64Array | slice, list[Any]]:

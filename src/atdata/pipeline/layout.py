@@ -22,6 +22,7 @@ from atdata.pipeline.plan import (
     Listed,
     Member,
     Mixed,
+    Permuted,
     Plan,
     Repeated,
     Shuffle,
@@ -163,7 +164,19 @@ class Layout:
         return Ledger("raise" if self._on_error == "raise" else errors.append)
 
     def _node_of(self, chain: Chain) -> _Node:
-        return self._mixed(chain) if chain.is_mixed else self._flat(chain)
+        if not chain.is_mixed:
+            return self._flat(chain)
+        return self._mixed(chain) if chain.has_mixture else self._composed(chain)
+
+    def _composed(self, chain: Chain) -> _Node:
+        """Rows in orders of their own, put together: what is cut is cut before it is shuffled."""
+        node = self._mixed(chain)
+
+        def make(shuffle: Shuffle | None, words: tuple[int, ...], sieved: bool) -> Plan:
+            plan = node.make(None, words, sieved)
+            return plan if shuffle is None else Permuted(plan, shuffle.seed, *words)
+
+        return replace(node, make=make)
 
     def _flat(self, chain: Chain) -> _Node:
         """A chain without mixtures: all its segments are shuffled together."""

@@ -1,6 +1,7 @@
 """One pass over what one reader delivers: where it begins, how it is read, and how far it came."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain as flattened
 from operator import index, length_hint
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from atdata._exceptions import SourceError, StateError
+from atdata._exceptions import AtdataError, SourceError, StateError
 from atdata.pipeline.ahead import ahead
 from atdata.pipeline.chain import Chain, Origin, Part, leaves, ordered
 from atdata.pipeline.fetching import Fetching
@@ -380,7 +381,7 @@ class Pass:
             if self._share is None:
                 self._place()
                 self._own = own
-            if not self._layout.chain.is_cut:
+            if not self._layout.chain.cuts_anywhere:
                 rows = ((one.shard_id, len(one)) for one in self._layout.segments)
                 repeated = flattened.from_iterable([list(rows)] * self._repeats)
                 own = self._origin.counted(own, repeated)
@@ -508,7 +509,10 @@ def _gathered_batches(
             stop = min(start + (size - len(held) if held else now), n)
             now = min(2 * now, step)
             places = reader.places(start, stop)
-            fields = gatherer.fields(places) if kind is not None and not held else None
+            fields = None
+            if kind is not None and not held:
+                with suppress(AtdataError):  # those before what cannot be read come first
+                    fields = gatherer.fields(places)
             if fields is not None and kind is not None:
                 for first in range(start, stop, size):
                     last = min(first + size, stop)
@@ -526,10 +530,10 @@ def _gathered_batches(
             for tags, samples in tagged:
                 held += samples
                 ends += [tag + 1 for tag in tags]
-            whole = len(held) - len(held) % size
-            for first in range(0, whole, size):
-                yield ends[first + size - 1], SampleBatch(held[first : first + size])
-            del held[:whole], ends[:whole]
+                whole = len(held) - len(held) % size
+                for first in range(0, whole, size):
+                    yield ends[first + size - 1], SampleBatch(held[first : first + size])
+                del held[:whole], ends[:whole]
     if held:
         yield ends[-1], SampleBatch(held)
 

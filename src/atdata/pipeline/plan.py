@@ -148,6 +148,28 @@ class Listed:
         return self._plain.locate(self._order[positions])
 
 
+class Permuted:
+    """A plan in another order: every sample once, each as likely in any place as in another.
+
+    Args:
+        plan: What is permuted.
+        words: Choose the permutation: seed, epoch, member, pass.
+    """
+
+    def __init__(self, plan: Plan, *words: int) -> None:
+        self._plan = plan
+        self._words = words
+
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        return self._plan.n
+
+    def locate(self, positions: Int64Array) -> Located:
+        """Where the samples at some positions are."""
+        return self._plan.locate(permuted(positions, self.n, self._words[0], 2, *self._words[1:]))
+
+
 class Repeated:
     """Passes over the same samples, each in an order of its own.
 

@@ -57,6 +57,11 @@ class Ledger:
         self.skipped: list[SkippedSample] = list(before)
         self.n_skipped = len(self.skipped)
 
+    @property
+    def raises(self) -> bool:
+        """Whether every error is raised."""
+        return self._on_error == "raise"
+
     def meet(self, error: AtdataError) -> None:
         """Raise an error, or write it down and go on."""
         if self._on_error == "raise":

@@ -288,7 +288,10 @@ def _framed(sheet: Sheet, function: Callable[[Any], Any], rows: Int64Array) -> I
         )
     columns = {path: sheet.column(path, rows) for path in sheet.manifest.columns}
     frame = pa.table(columns).to_pandas()
-    marked = np.asarray(function(frame))
+    given = function(frame)
+    if isinstance(given, type(frame.index.to_series())) and not given.index.equals(frame.index):
+        raise TypeError("the function has to keep the rows of the DataFrame in their order")
+    marked = np.asarray(given)
     if marked.dtype != np.bool_ or marked.shape != (len(rows),):
         raise TypeError(
             f"the function gave {marked.dtype} of shape {marked.shape} for {len(rows)} rows; "

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from atdata._exceptions import ManifestError
+from atdata._exceptions import ManifestError, ShardError
 from atdata._typing import Int64Array
 from atdata.manifest.manifest import Manifest
 from atdata.manifest.reader import open_manifests
@@ -96,14 +96,15 @@ class Sheet:
         return np.concatenate([np.zeros(0, np.int64), *found])
 
     def column(self, path: str, rows: Int64Array) -> Any:
-        """The values of a field in some rows, as a `pypa.Array`.
+        """The values of a field in some rows, as a `pyarrow.Array`.
 
         Raises:
             TypeError: They are no plain values, or of several types.
         """
         if self.manifest is not None and path in self.believed:
             column = self.manifest.column(path)
-            taken = column if len(rows) == self.n else column.take(pa.array(rows))
+            every = len(rows) == self.n and bool((np.diff(rows) == 1).all())
+            taken = column if every else column.take(pa.array(rows))
             return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
         values: dict[int, object] = {}
         for kept, samples in self._read(rows, ()):
@@ -168,6 +169,23 @@ class SheetTable:
         assert manifest is not None
         return manifest.keys
 
+    def check(self) -> None:
+        """Refuse a manifest that was replaced since the rows were chosen.
+
+        Raises:
+            ShardError: It was, or its shard.
+        """
+        sheet = self.sheet
+        if sheet.is_away or sheet.manifest is None:
+            return  # what is elsewhere was compared when it was fetched
+        found = open_manifests(sheet.part.source, [sheet.shard_id])[0]
+        if isinstance(found, ManifestError) or found.document != sheet.manifest.document:
+            raise ShardError(
+                sheet.shard_id,
+                "it was replaced after its samples were counted",
+                hint="Open the dataset again, and ask anew.",
+            )
+
     def samples(self, rows: Int64Array) -> list[Any]:
         """The samples in some rows."""
         columns = {
@@ -196,7 +214,7 @@ def sheets_of(part: Part, missing: Missing, ledger: Ledger, *, fields: bool) -> 
         errors = [one for one in opened if isinstance(one, ManifestError)]
         if errors and missing == "error":
             reasons = [pair for error in errors for pair in error.reasons.items()]
-            raise ManifestError(dict(reasons))
+            raise ManifestError(dict(reasons), getattr(part.source, "ref", ""))
     usable = {
         shard_id: one
         for shard_id, one in zip(shard_ids, opened, strict=True)

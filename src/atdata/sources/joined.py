@@ -61,6 +61,7 @@ class JoinedSource:
         sources: The sources; their shards' ids differ.
         ids: The shards, in reading order. By default all shards, source by source.
         recorded: What lies beside shards, where a catalogue says; what is read is compared.
+        ref: What the catalogue calls them together; empty if none has them.
 
     Examples:
         >>> from atdata.sources.url import URLSource
@@ -73,6 +74,7 @@ class JoinedSource:
     recorded: Mapping[str, Sequence[StoredSidecar]] = field(
         default_factory=dict[str, Sequence[StoredSidecar]], repr=False, hash=False
     )
+    ref: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", tuple(self.sources))
@@ -134,7 +136,7 @@ class JoinedSource:
         return data
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return JoinedSource, (self.sources, self.ids, self.recorded)
+        return JoinedSource, (self.sources, self.ids, self.recorded, self.ref)
 
     def _home(self, shard_id: str) -> DataSource:
         try:
