@@ -33,7 +33,7 @@ docs:
     uv run zensical build --clean --strict
 
 # every benchmark
-bench: bench-io bench-import bench-index
+bench: bench-io bench-import bench-index bench-query
 
 # reading and writing, against other libraries and against the limit; arguments go to the program
 bench-io *args:
@@ -46,6 +46,10 @@ bench-import:
 # what a catalogue of 100,000 datasets costs; arguments go to the program
 bench-index *args:
     uv run python benchmarks/bench_index.py {{ args }}
+
+# what manifests cost and spare; arguments go to the program
+bench-query *args:
+    uv run python benchmarks/bench_query.py {{ args }}
 
 # write the figures into the docs
 bench-report *args:

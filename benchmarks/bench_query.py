@@ -1,11 +1,14 @@
-"""What it costs to ask: manifests against DuckDB on the same files and against reading everything.
+"""What manifests cost: asking, against DuckDB on the same files and reading everything; writing.
 
 A million samples in 200 shards; 1 % of them are selected. All ways are measured in turn, in the
-same process, several times; the medians are printed, and the ratios.
+same process, several times; the medians are printed, and the ratios. Writing is measured with and
+without manifests in turn, and its memory in a process of its own.
 """
 
 import argparse
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import atdata
+from workloads import Small
 
 N_SHARDS = 200
 
@@ -59,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--samples", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", action="store_true", help="also write five million samples")
     given = parser.parse_args()
     n: int = given.samples
     with tempfile.TemporaryDirectory() as folder:
@@ -67,6 +72,45 @@ def main() -> None:
             rows(n), path, maxcount=n // N_SHARDS, manifest=True, progress=False
         )
         measure(ds, Path(folder), given.rounds)
+        write(Path(folder), n, given.rounds)
+        if given.memory:
+            remember(Path(folder))
+
+
+def small(n: int) -> Iterator[Small]:
+    """Samples of the workload S."""
+    x = np.arange(16, dtype=np.float32)
+    return (Small(i, i % 100, i * 0.5, x) for i in range(n))
+
+
+def write(folder: Path, n: int, rounds: int) -> None:
+    """Print what writing takes, with manifests and without, one after the other."""
+    took: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    for _ in range(rounds):
+        for manifest, found in took.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            path = folder / "written.tar"
+            atdata.write_samples(
+                small(n), path, maxcount=n // N_SHARDS, manifest=manifest, progress=False
+            )
+            found.append((time.perf_counter() - wall, time.process_time() - cpu))
+    for number, kind in enumerate(("wall", "cpu")):
+        bare, along = (statistics.median(one[number] for one in some) for some in took.values())
+        print(f"writing, {kind}: {bare:.2f} s, with manifests {along:.2f} s: {along / bare:.2f}")
+
+
+def remember(folder: Path) -> None:
+    """Print the peak memory of a process that writes five million samples with manifests."""
+    code = (
+        "import resource, sys, atdata; from bench_query import small; "
+        "atdata.write_samples(small(5_000_000), sys.argv[1], maxcount=25_000, manifest=True, "
+        "progress=False); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(folder / "many.tar")],
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    print(f"peak memory of writing 5,000,000 samples: {found.stdout.strip()} MB")
 
 
 def measure(ds: atdata.Dataset[Row], folder: Path, rounds: int) -> None:
