@@ -94,7 +94,7 @@ def numbers() -> st.SearchStrategy[Field[Any]]:
     """Fields that hold numbers, and what is computed from them."""
     names = [name for name, (kind, _, _) in KINDS.items() if kind in ("bool", "int", "float")]
     base = st.sampled_from(names).map(lambda name: F[name])
-    constants = st.sampled_from([0, 1, 2, -3, 0.5, 2.0, 2**53 + 1, 1e308, True])
+    constants = st.sampled_from([0, 1, 2, -3, 0.5, 2.0, 2**53 + 1, 1e308, True, 10**400, math.inf])
 
     def wider(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         def computed(parts: tuple[Any, str, Any]) -> Any:

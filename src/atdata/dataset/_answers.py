@@ -16,9 +16,9 @@ from atdata.pipeline.open import open_shard
 from atdata.pipeline.paths import stored_path
 from atdata.pipeline.pushing import selection_of
 from atdata.pipeline.selection import Selection
-from atdata.pipeline.values import joined, listed
+from atdata.pipeline.values import joined
 from atdata.predicate import F, check, get_path, plain
-from atdata.predicate.arrow import pc
+from atdata.predicate.arrow import pc, plain_list
 from atdata.shard.mapped import MappedShard
 from atdata.shard.ranged import RangedShard
 
@@ -108,7 +108,9 @@ def value_counts(dataset: Any, path: str, missing: Missing) -> dict[Any, int]:
     if pa.types.is_list(column.type):
         column = pc.list_flatten(column)
     counted = pc.value_counts(column)
-    found = zip(listed(counted.field("values")), counted.field("counts").to_pylist(), strict=True)
+    found = zip(
+        plain_list(counted.field("values")), counted.field("counts").to_pylist(), strict=True
+    )
     counts: Counter[Any] = Counter()
     for value, n in found:
         counts[value] += n
@@ -151,7 +153,7 @@ def _groups(column: Any) -> tuple[list[Any], list[Any]]:
     order = np.argsort(codes, kind="stable")
     found, firsts = np.unique(codes[order], return_index=True)
     rows = np.split(order, firsts[1:].tolist())
-    values = listed(coded.dictionary)
+    values = plain_list(coded.dictionary)
     labels = [values[code] for code in found.tolist()]
     by_value = sorted(range(len(labels)), key=lambda i: (labels[i] is None, _sortable(labels[i])))
     return [labels[i] for i in by_value], [pa.array(rows[i]) for i in by_value]
@@ -192,7 +194,7 @@ def _unsigned_zero(column: Any) -> Any:
 
 def _distinct(column: Any) -> int:
     if pa.types.is_nested(column.type):
-        return len({repr(one) for one in listed(column)})
+        return len({repr(one) for one in plain_list(column)})
     return 0 if not len(column) else int(pc.count_distinct(_unsigned_zero(column)).as_py())
 
 
@@ -202,8 +204,8 @@ def _extreme(column: Any, kind: str) -> Any:
     if pa.types.is_nested(column.type):
         raise TypeError(f"values of the type {column.type} have no order")
     if pa.types.is_duration(column.type):
-        return min(listed(column)) if kind == "min" else max(listed(column))
-    (found,) = listed(pa.array([pc.min_max(column)[kind].as_py()], column.type))
+        return min(plain_list(column)) if kind == "min" else max(plain_list(column))
+    (found,) = plain_list(pa.array([pc.min_max(column)[kind].as_py()], column.type))
     return found
 
 
@@ -225,4 +227,4 @@ def _moment(column: Any, kind: str, path: str) -> Any:
         return total if kind == "sum" else total / n
     if n < 2:
         return None
-    return float(np.std(np.array(listed(column), np.float64), ddof=1))
+    return float(np.std(np.array(plain_list(column), np.float64), ddof=1))

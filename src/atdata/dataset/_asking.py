@@ -265,7 +265,8 @@ class Asking[T]:
             missing: As in `where`.
 
         Returns:
-            A `pyarrow.Table`.
+            A `pyarrow.Table`. Integers wider than 64 bits, and sums of integers, come as
+            `decimal128(38, 0)`, in Python a `Decimal` each.
 
         Examples:
             >>> import atdata

@@ -16,12 +16,27 @@ from atdata.sample.dynamic import DictSample
 
 
 def answer(dataset: Any, query: str, missing: Missing) -> Any:
-    """See `Dataset.sql`."""
+    """See `Dataset.sql`.
+
+    Integers of both signs beyond 64 bits are HUGEINT in the query. What a query gives as HUGEINT,
+    as the sum of any integers, comes as `decimal128(38, 0)`, in lists too: Arrow has no integers
+    so wide. Its values are a `Decimal` each in Python, exact up to 38 digits.
+    """
     duckdb = require("duckdb", extra="duckdb")
     settings = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     with duckdb.connect(":memory:", config=settings) as connection:
-        connection.register("this", table(dataset, missing))
+        held = table(dataset, missing)
+        columns = ", ".join(_column(duckdb, one.name, one.type) for one in held.schema)
+        connection.from_arrow(held).project(columns).create_view("this")
         return connection.sql(query).to_arrow_table()
+
+
+def _column(duckdb: Any, name: str, kind: Any) -> str:
+    """A column in SQL; integers that Arrow holds as decimals are integers there."""
+    quoted = str(duckdb.ColumnExpression(name))
+    if pa.types.is_list(kind) and pa.types.is_decimal(kind.value_type):
+        return f"{quoted}::HUGEINT[] AS {quoted}"
+    return f"{quoted}::HUGEINT AS {quoted}" if pa.types.is_decimal(kind) else quoted
 
 
 def table(dataset: Any, missing: Missing) -> Any:

@@ -25,8 +25,8 @@ from atdata.pipeline.chosen import ChosenRows, Missing, Places, is_in_parts
 from atdata.pipeline.open import open_here, open_shard
 from atdata.pipeline.policy import Ledger
 from atdata.pipeline.stages import Filter, Stage
-from atdata.pipeline.values import listed
 from atdata.predicate import Predicate
+from atdata.predicate.arrow import plain_list
 from atdata.predicate.values import get_path, plain
 from atdata.sample.dynamic import DictSample
 from atdata.shard.streamed import StreamedShard
@@ -189,7 +189,7 @@ class SheetTable:
     def samples(self, rows: Int64Array) -> list[Any]:
         """The samples in some rows."""
         columns = {
-            path: listed(self.sheet.column(there, rows)) for path, there in self.paths.items()
+            path: plain_list(self.sheet.column(there, rows)) for path, there in self.paths.items()
         }
         values = zip(*columns.values(), strict=True)
         return [DictSample.from_data(dict(zip(columns, one, strict=True))) for one in values]

@@ -1,4 +1,4 @@
-"""Columns of several shards as one, and as Python values, exactly."""
+"""Columns of several shards as one, exactly."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,8 +22,9 @@ def joined(path: str, pieces: Sequence[Any]) -> Any:
         TypeError: They are of several types, or of integers and floats that no one type holds.
 
     Examples:
+        >>> from atdata.predicate.arrow import plain_list
         >>> big = joined("n", [pa.array([-1]), pa.array([2**64 - 1], pa.uint64())])
-        >>> listed(big)
+        >>> plain_list(big)
         [-1, 18446744073709551615]
     """
     kinds = {one.type for one in pieces if not pa.types.is_null(one.type)}
@@ -42,17 +43,6 @@ def joined(path: str, pieces: Sequence[Any]) -> Any:
                 )
     cast = [one.cast(wanted) for one in pieces]
     return pa.concat_arrays([one for chunked in cast for one in _chunks(chunked)])
-
-
-def listed(column: Any) -> list[Any]:
-    """The values of a column; integers of any size are ints."""
-    values: list[Any] = column.to_pylist()
-    kind = column.type
-    if pa.types.is_decimal(kind):
-        return [None if one is None else int(one) for one in values]
-    if pa.types.is_list(kind) and pa.types.is_decimal(kind.value_type):
-        return [one and [None if item is None else int(item) for item in one] for one in values]
-    return values
 
 
 def _chunks(column: Any) -> list[Any]:

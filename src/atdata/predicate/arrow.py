@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from atdata.predicate.values import NotPlainError
+
 pc: Any = import_module("pyarrow.compute")  # its functions are made when it is loaded
 NUMBERS = ("bool", "int", "float")
 EXACT = 2**53
@@ -17,13 +19,38 @@ class InexactError(Exception):
 
 
 def normal(column: Any) -> Any:
-    """A column as one array, of one of few types."""
+    """A column as one array, of one of few types.
+
+    Raises:
+        NotPlainError: It holds times that are finer than microseconds, or beyond them.
+    """
+    column = one_array(column)
+    wanted = _plainer(column.type)
+    if wanted == column.type:
+        return column
+    try:
+        return column.cast(wanted)
+    except pa.ArrowInvalid as error:
+        if not pa.types.is_temporal(_item(wanted)):
+            raise
+        reason = "times finer than microseconds, or too far off for them, cannot be compared"
+        raise NotPlainError(f"{reason}: {error}") from None
+
+
+def one_array(column: Any) -> Any:
+    """A column as one array, without a dictionary."""
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return normal(column.dictionary_decode())
-    wanted: Any = None
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _item(kind: Any) -> Any:
+    return _item(kind.value_type) if pa.types.is_list(kind) else kind
+
+
+def _plainer(kind: Any) -> Any:
+    """The type as which a column is compared, of one of few; it may be the same."""
+    wanted = kind
     if pa.types.is_integer(kind) and kind not in (pa.int64(), pa.uint64()):
         wanted = pa.int64()
     elif pa.types.is_floating(kind) and kind != pa.float64():
@@ -38,11 +65,14 @@ def normal(column: Any) -> Any:
         wanted = pa.time64("us")
     elif pa.types.is_duration(kind) and kind.unit != "us":
         wanted = pa.duration("us")
-    elif pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        wanted = pa.list_(kind.value_type)
-    return column if wanted is None else column.cast(wanted)
+    elif any(is_such(kind) for is_such in _LISTS):
+        inner = _plainer(kind.value_type)
+        same = pa.types.is_list(kind) and inner == kind.value_type
+        wanted = kind if same else pa.list_(inner)
+    return wanted
 
 
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _TIMESTAMPS = (("us", None), ("us", "UTC"))
 
 
@@ -107,3 +137,25 @@ def whole_floats(column: Any) -> Any:
     if any(end is not None and abs(end) > EXACT for end in ends.values()):
         raise InexactError
     return column.cast(pa.float64(), safe=False)
+
+
+def plain_list(column: Any) -> list[Any]:
+    """The values of a column as samples hold them; integers that Arrow holds as decimals are ints.
+
+    Examples:
+        >>> plain_list(pa.array([[2**64, None], None], pa.list_(pa.decimal128(20, 0))))
+        [[18446744073709551616, None], None]
+    """
+    found: list[Any] = column.to_pylist()
+    inner = _item(column.type)
+    if pa.types.is_decimal(inner) and inner.scale <= 0:
+        return [_whole(one, column.type) for one in found]
+    return found
+
+
+def _whole(value: Any, kind: Any) -> Any:
+    if value is None:
+        return None
+    return (
+        [_whole(one, kind.value_type) for one in value] if pa.types.is_list(kind) else int(value)
+    )

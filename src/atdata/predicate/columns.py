@@ -4,17 +4,16 @@ A condition becomes a boolean array of Arrow, with null for unknown. What Arrow 
 exactly, as sums that overflow or a comparison of large integers with floats, is asked row by row.
 """
 
-import decimal
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from atdata.predicate import arithmetic, vectors
-from atdata.predicate.arrow import InexactError, normal, pc
+from atdata.predicate.arrow import InexactError, normal, one_array, pc, plain_list
 from atdata.predicate.nodes import (
     And,
     Between,
@@ -39,17 +38,18 @@ from atdata.predicate.nodes import (
     names,
 )
 from atdata.predicate.rows import answer
+from atdata.predicate.values import NotPlainError
 
 type Columns = Mapping[str, Any]
 
 
 def mask(node: Condition, columns: Columns) -> Any:
     """Which rows are selected, as a numpy array of bool."""
-    ready = {name: normal(columns[name]) for name in _wanted(node, columns)}
-    lengths = {len(column) for column in ready.values()}
+    given = {name: one_array(columns[name]) for name in _wanted(node, columns)}
+    lengths = {len(column) for column in given.values()}
     if len(lengths) != 1:
         raise ValueError(f"the columns have {sorted(lengths)} rows, and must have the same number")
-    return vectors.selected(_Table(ready, lengths.pop()).ask(node))
+    return vectors.selected(_Table(given, lengths.pop()).ask(node))
 
 
 def of_table(node: Condition, table: Any) -> Any:
@@ -92,8 +92,18 @@ class _Table:
     """Some columns, ready to be asked."""
 
     def __init__(self, columns: Columns, n: int) -> None:
-        self._columns = columns
+        self._given = columns
+        self._ready: dict[str, Any] = {}
         self._n = n
+
+    def _column(self, path: str) -> Any:
+        """A column of one of few types."""
+        if path not in self._ready:
+            try:
+                self._ready[path] = normal(self._given[path])
+            except NotPlainError as error:
+                raise NotPlainError(f"cannot ask for field {path!r}: {error}") from None
+        return self._ready[path]
 
     def ask(self, node: Condition) -> Any:
         """The answer of each row, as a boolean array with nulls."""
@@ -123,6 +133,8 @@ class _Table:
                 return vectors.is_in(self._value(operand), values.value)
             case Contains(operand=operand, item=Constant(value=value)):
                 return vectors.contains(self._value(operand), value)
+            case IsNull(operand=Name(path=path)):
+                return pc.is_null(self._given[path])
             case IsNull(operand=operand):
                 return pc.is_null(self._value(operand))
             case IsNan(operand=operand):
@@ -139,7 +151,7 @@ class _Table:
     def _value(self, node: Expression) -> Any:
         match node:
             case Name(path=path):
-                return self._columns[path]
+                return self._column(path)
             case Constant(value=value):
                 return arithmetic.repeated(value, self._n)
             case Negative(operand=operand):
@@ -149,13 +161,6 @@ class _Table:
 
     def _by_row(self, node: Leaf) -> Any:
         """The answers as the rows give them, one after the other."""
-        lists = {name: _plain_list(self._columns[name]) for name in dict.fromkeys(names(node))}
+        lists = {name: plain_list(self._column(name)) for name in dict.fromkeys(names(node))}
         ask = answer(node)
         return pa.array([ask(_row(lists, i)) for i in range(self._n)], pa.bool_())
-
-
-def _plain_list(column: Any) -> list[Any]:
-    found = cast("list[Any]", column.to_pylist())
-    if pa.types.is_decimal(column.type) and column.type.scale <= 0:
-        return [int(one) if isinstance(one, decimal.Decimal) else one for one in found]
-    return found

@@ -42,7 +42,7 @@ from atdata.predicate.nodes import (
     negative,
 )
 from atdata.predicate.text import constant as written
-from atdata.predicate.tokens import literal
+from atdata.predicate.tokens import literal, real
 
 _LARGEST = 2**53 - 1
 """Larger integers are text: many readers of JSON keep no more bits."""
@@ -246,6 +246,8 @@ def _simple(data: object, path: str) -> Expression:
 
 def _plain(data: object, path: str) -> Any:
     """A value of what stands for it."""
+    if isinstance(data, float) and math.isinf(data):
+        _fail("a number that no float holds; infinity is written {'float': 'inf'}", path)
     if data is None or isinstance(data, bool | int | str | float):
         return data
     if not isinstance(data, dict) or len(data) != 1:
@@ -268,7 +270,7 @@ def _plain(data: object, path: str) -> Any:
 def _number(tag: str, written: str, path: str) -> float:
     try:
         if len(written) < 1300 and written.isascii() and "_" not in written:
-            return int(written) if tag == "int" else float(written)
+            return int(written) if tag == "int" else real(written)
     except ValueError:
         pass
     _fail(f"{written[:40]!r} is no {tag}", path)

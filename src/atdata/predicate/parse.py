@@ -8,6 +8,7 @@ from atdata._exceptions import PredicateSyntaxError
 from atdata.predicate.constants import constant, constants, expression
 from atdata.predicate.nodes import (
     CONDITIONS,
+    MAX_SIZE,
     Between,
     Computed,
     Condition,
@@ -102,7 +103,8 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = tokens(text)
-        self._at = 0
+        self._token = next(self._tokens)
+        self._following = next(self._tokens, self._token)
         self._depth = 0
 
     def whole(self) -> Condition:
@@ -113,21 +115,16 @@ class _Parser:
             self._fail(f"{_AFTER}, `and` or `or` is wanted, not {self._token.shown}")
         return found
 
-    @property
-    def _token(self) -> Token:
-        return self._tokens[self._at]
-
     def _next(self) -> Token:
-        token = self._token
-        self._at += 1
+        token, self._token = self._token, self._following
+        self._following = next(self._tokens, self._following)
         return token
 
-    def _took(self, *what: str) -> bool:
-        """Step over some words or signs, if they are what comes next."""
-        there = self._tokens[self._at : self._at + len(what)]
-        if tuple(token.key for token in there) != what:
+    def _took(self, what: str) -> bool:
+        """Step over a word or sign, if it is what comes next."""
+        if self._token.key != what:
             return False
-        self._at += len(what)
+        self._next()
         return True
 
     def _need(self, what: str) -> None:
@@ -167,7 +164,7 @@ class _Parser:
             return _SIGNS[key][1]
         if key in _COMPARISONS or key in ("in", "between", "is", *_FUNCTIONS):
             return _COMPARISON
-        if key == "not" and self._tokens[self._at + 1].key in ("in", "between", *_FUNCTIONS):
+        if key == "not" and self._following.key in ("in", "between", *_FUNCTIONS):
             return _COMPARISON
         return {"and": _AND, "or": _OR, "&": _AND, "|": _OR}.get(key, 0)
 
@@ -175,10 +172,13 @@ class _Parser:
         token = self._token
         if binds in (_AND, _OR):
             conditions = [self._condition(left, start)]
-            word = token.key
-            while self._took(word):
-                begin = self._token
+            size = conditions[0].size
+            while self._binding() == binds:
+                word, begin = self._next(), self._token
                 conditions.append(self._condition(self._part(binds + 1), begin))
+                size += conditions[-1].size
+                if size > MAX_SIZE:
+                    self._fail(str(TooLargeError()), word)
             join = all_of if binds == _AND else any_of
             return self._made(token, join, conditions)
         if binds == _COMPARISON:

@@ -9,7 +9,7 @@ from atdata.predicate.exact import neighbours, whole
 from atdata.predicate.facts import FieldFacts
 from atdata.predicate.members import equal
 from atdata.predicate.nodes import Computed, Constant, Expression, Name, Negative
-from atdata.predicate.rows import compute, opposite, relation
+from atdata.predicate.rows import as_float, compute, opposite, relation
 
 type Facts = Mapping[str, FieldFacts]
 
@@ -113,8 +113,12 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number, and one that is finite as a float too.
+
+    An integer beyond all floats is infinite beside one, and infinities make NaN of other numbers.
+    """
+    return is_number(value) and math.isfinite(as_float(value))
 
 
 def _forms(value: Any, span: Span) -> list[Any]:

@@ -1,8 +1,10 @@
 """The words, signs and values of a text."""
 
 import datetime as dt
+import math
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,12 +44,13 @@ _TOKEN = re.compile(
 )
 _STEP = re.compile(r'[^\W\d]\w*|"(?:[^"]|"")+"')
 _NUMBER = re.compile(r"\d+")
+_TOO_FINE = re.compile(r"[.,][0-9]{6}[0-9]*[1-9]")
 _LONGEST_NUMBER = 1300
 """Digits. Python takes quadratic time to read a number."""
 
 
-def tokens(text: str) -> list[Token]:
-    """The tokens of a text; the last one is its end.
+def tokens(text: str) -> Iterator[Token]:
+    """The tokens of a text, read as they are asked for; the last one is its end.
 
     Raises:
         PredicateSyntaxError: A character begins no token, or a value is none.
@@ -56,16 +59,15 @@ def tokens(text: str) -> list[Token]:
         >>> [token.key or token.value for token in tokens("a.b >= 1")]
         ['a.b', '>=', 1, 'end']
     """
-    found: list[Token] = []
     at = 0
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
             raise PredicateSyntaxError(_reason(text, at), text, at)
         if match.lastgroup != "space":
-            found += _read(match, text)
+            yield from _read(match, text)
         at = match.end()
-    return [*found, Token("end", "end", None, len(text), "the end")]
+    yield Token("end", "end", None, len(text), "the end")
 
 
 def _reason(text: str, at: int) -> str:
@@ -104,7 +106,36 @@ def _read(match: re.Match[str], text: str) -> list[Token]:
 def _number(digits: str, text: str, at: int) -> int | float:
     if len(digits) > _LONGEST_NUMBER:
         raise PredicateSyntaxError(f"a number of {len(digits)} digits", text, at)
-    return int(digits) if _NUMBER.fullmatch(digits) else float(digits)
+    if _NUMBER.fullmatch(digits):
+        return int(digits)
+    try:
+        return real(digits)
+    except ValueError as error:
+        raise PredicateSyntaxError(str(error), text, at) from None
+
+
+def real(digits: str) -> float:
+    """A float that is written in decimal digits.
+
+    Raises:
+        ValueError: It is none, or so large or small that it would become infinite or zero.
+
+    Examples:
+        >>> real("1.5e3"), real("0e999")
+        (1500.0, 0.0)
+        >>> real("1e999")
+        Traceback (most recent call last):
+        ValueError: a float goes from 5e-324 to 1.7976931348623157e+308; larger ones are inf
+    """
+    found = float(digits)
+    if math.isinf(found) and "inf" not in digits.lower():
+        raise ValueError(
+            f"a float goes from 5e-324 to {sys.float_info.max!r}; larger ones are inf"
+        )
+    mantissa = digits.lower().partition("e")[0]
+    if found == 0 and any(one.isdecimal() and int(one) for one in mantissa):
+        raise ValueError(f"a float goes from 5e-324 to {sys.float_info.max!r}; smaller ones are 0")
+    return found
 
 
 def _plain(step: str) -> str:
@@ -128,7 +159,8 @@ def literal(word: str, quoted: str, text: str, at: int) -> Any:
     try:
         return read(quoted)
     except (ValueError, OverflowError):
-        reason = f"{quoted[:60]!r} is no {word}; write it as {word} '{form}'"
+        fine = ", in microseconds at the finest" if _TOO_FINE.search(quoted) else ""
+        reason = f"{quoted[:60]!r} is no {word}; write it as {word} '{form}'{fine}"
         raise PredicateSyntaxError(reason, text, at) from None
 
 
@@ -143,15 +175,26 @@ def _duration(quoted: str) -> dt.timedelta:
     return dt.timedelta(microseconds=-micro if found[1] else micro)
 
 
+def _timestamp(quoted: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(_in_microseconds(quoted))
+
+
+def _in_microseconds(quoted: str) -> str:
+    """A text of a time; Python would drop what is finer."""
+    if _TOO_FINE.search(quoted):
+        raise ValueError
+    return quoted
+
+
 def _time(quoted: str) -> dt.time:
-    found = dt.time.fromisoformat(quoted)
+    found = dt.time.fromisoformat(_in_microseconds(quoted))
     if found.tzinfo is not None:
         raise ValueError
     return found
 
 
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "timestamp": (dt.datetime.fromisoformat, "2024-01-31 12:30:00+00:00"),
+    "timestamp": (_timestamp, "2024-01-31 12:30:00+00:00"),
     "date": (dt.date.fromisoformat, "2024-01-31"),
     "time": (_time, "12:30:00"),
     "duration": (_duration, "90.5"),

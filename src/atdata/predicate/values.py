@@ -2,12 +2,14 @@
 
 import datetime as dt
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
+from atdata._exceptions import UnknownFieldError
 from atdata.sample.dynamic import DictSample
 
 
@@ -135,7 +137,7 @@ def get_path(sample: object, path: str) -> object:
     None on the way, or a key that a dictionary does not have, gives None.
 
     Raises:
-        AttributeError: A class on the way has no such field.
+        UnknownFieldError: A class on the way has no such field. It is an AttributeError.
 
     Examples:
         >>> from atdata.sample.dynamic import DictSample
@@ -143,17 +145,32 @@ def get_path(sample: object, path: str) -> object:
         (2, None)
     """
     found: Any = sample
-    for step in path.split("."):
-        if found is None:
-            return None
-        if isinstance(found, dict | DictSample):
-            found = found.get(step)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        elif hasattr(found, "__dataclass_fields__"):
-            found = getattr(found, step)
-        elif isinstance(found, Mapping):
-            found = found.get(step)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        elif step == "dtype" and hasattr(found, "shape"):
-            found = str(found.dtype)
-        else:
-            found = getattr(found, step)
+    walked: list[str] = []
+    try:
+        for step in path.split("."):
+            if found is None:
+                return None
+            if isinstance(found, dict | DictSample):
+                found = found.get(step)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            elif hasattr(found, "__dataclass_fields__"):
+                found = getattr(found, step)
+            elif isinstance(found, Mapping):
+                found = found.get(step)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            elif step == "dtype" and hasattr(found, "shape"):
+                found = str(found.dtype)
+            else:
+                found = getattr(found, step)
+            walked.append(step)
+    except AttributeError as error:
+        raise _unknown(sample, path, walked, found) from error
     return found
+
+
+def _unknown(sample: object, path: str, walked: Sequence[str], found: object) -> UnknownFieldError:
+    """The error for what a value does not have that is found on a path."""
+    owner = type(sample).__name__
+    if walked:
+        article = "an" if type(found).__name__[0].lower() in "aeiou" else "a"
+        owner += f" with {article} {type(found).__name__} at {'.'.join(walked)!r}"
+    inside = [".".join([*walked, name]) for name in getattr(found, "__dataclass_fields__", ())]
+    return UnknownFieldError(path, owner, inside, get_close_matches(path, inside, 3))

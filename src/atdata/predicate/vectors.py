@@ -185,9 +185,11 @@ def contains(column: Any, item: Any) -> Any:
         raise InexactError
     if kind != "list":
         return _always(column, None)
+    # Both leave out the items that Arrow may keep beneath a list that is null.
     hits = selected(compare("==", normal(column.flatten()), item))
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     found = np.zeros(len(column), bool)
-    found[pc.list_parent_indices(column).to_numpy(zero_copy_only=False)[hits]] = True
+    found[np.repeat(np.arange(len(column)), lengths)[hits]] = True
     return _but_null(pa.array(found), column)
 
 
