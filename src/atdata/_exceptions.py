@@ -421,6 +421,8 @@ class PartialFailureError(AtdataError):
         failed_shards: Sequence[str],
         errors: Mapping[str, Exception],
         results: Mapping[str, Any],
+        *,
+        hint: str = "Try the rest again: ds.process_shards(fn, shards=error.failed_shards)",
     ) -> None:
         self.succeeded_shards = list(succeeded_shards)
         self.failed_shards = list(failed_shards)
@@ -433,7 +435,7 @@ class PartialFailureError(AtdataError):
             lines.append(f"  {printable(shard_name(shard))}: {printable(first)}")
         lines += [f"  and {n - 5} more"] if n > 5 else []
         lines.append("  What is done: error.succeeded_shards, error.results")
-        lines.append("  Try the rest again: ds.process_shards(fn, shards=error.failed_shards)")
+        lines.append(f"  {hint}")
         super().__init__("\n".join(lines))
 
 

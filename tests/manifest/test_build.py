@@ -179,19 +179,22 @@ def test_two_shards_of_one_name_need_two_folders(server: FileServer, tmp_path: P
 
 
 def test_a_damaged_shard_gets_no_manifest(tmp_path: Path) -> None:
-    """And those before it keep theirs, so that the next run goes on from there."""
+    """And the others have theirs, so that the next run goes on from there."""
     ds = atdata.write_samples(SAMPLES, tmp_path / "a.tar", maxcount=20)
     ids = ds.list_shards()
     raw = bytearray(Path(ids[1]).read_bytes())
     raw[700] ^= 1
     Path(ids[1]).write_bytes(raw)
 
-    with pytest.raises(atdata.ShardError):
+    with pytest.raises(atdata.PartialFailureError) as caught:
         build_manifests(ids)
 
+    assert isinstance(caught.value.errors[ids[1]], atdata.ShardError)
+    assert caught.value.failed_shards == [ids[1]]
     assert sorted(one.name for one in tmp_path.iterdir()) == [
         "a-000000.manifest.json", "a-000000.manifest.parquet",
-        "a-000000.tar", "a-000001.tar", "a-000002.tar",
+        "a-000000.tar", "a-000001.tar",
+        "a-000002.manifest.json", "a-000002.manifest.parquet", "a-000002.tar",
     ]  # fmt: skip
 
 

@@ -137,23 +137,6 @@ def test_unions_and_samples_without_a_type_have_manifests(tmp_path: Path) -> Non
     assert set(other.left_out) == {"x", "a.b", ""}
 
 
-def test_a_class_that_changes_what_it_is_given_is_asked(tmp_path: Path) -> None:
-    """Columns hold what samples hold, and not what payloads hold."""
-
-    @atdata.packable
-    class Doubled:
-        n: int
-
-        def __post_init__(self) -> None:
-            self.n *= 2
-
-    atdata.write_samples([Doubled(1), Doubled(2)], tmp_path / "a.tar", manifest=True)
-    manifest = open_manifest(URLSource(tmp_path / "a.tar"), str(tmp_path / "a.tar"))
-
-    read = list(atdata.Dataset(tmp_path / "a.tar", sample_type=Doubled))
-    assert manifest.column("n").to_pylist() == [one.n for one in read]
-
-
 def test_long_text_that_is_asked_for_stays_a_column(tmp_path: Path) -> None:
     """An explicit ManifestField says so."""
 

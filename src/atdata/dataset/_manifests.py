@@ -1,11 +1,20 @@
 """Building manifests for shards that are there already, whoever wrote them, wherever they are."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atdata._exceptions import ManifestError, ShardError, ShardNotFoundError, printable, shard_name
+from atdata._exceptions import (
+    ManifestError,
+    PartialFailureError,
+    SchemaError,
+    ShardError,
+    ShardNotFoundError,
+    printable,
+    shard_name,
+)
 from atdata._protocols import DataSource, SupportsLocalPath, SupportsRange, SupportsVersion
 from atdata.dataset._dataset import Dataset
 from atdata.dataset._progress import Progress
@@ -82,9 +91,10 @@ def build_manifests(
         One entry for each shard, in reading order.
 
     Raises:
-        ValueError: Shards are elsewhere and there is no `out`, or two have one name in it.
-        ShardError: A shard is damaged or missing.
-        SchemaError: A sample does not fit the type.
+        ValueError: Shards are elsewhere and there is no `out`, or two would have one manifest.
+        ShardError: The shard is damaged or missing.
+        SchemaError: A sample does not fit the type. The error names shard, key and offset.
+        PartialFailureError: This happened to some of several shards; the others are built.
 
     Examples:
         >>> import atdata
@@ -97,22 +107,26 @@ def build_manifests(
     jobs = list(_jobs(given, sample_type, None if out is None else Path(out)))
     taken: dict[Path, str] = {}
     for job in jobs:
-        other = taken.setdefault(job.place, job.shard_id)
+        other = taken.setdefault(json_path(job.place), job.shard_id)
         if other != job.shard_id:
             raise ValueError(
                 f"{_shown(other)} and {_shown(job.shard_id)} would have one manifest, "
                 f"{json_path(job.place)}\n  Build them into folders of their own: out="
             )
-    found: list[BuiltManifest] = []
+    found: dict[str, BuiltManifest] = {}
+    errors: dict[str, Exception] = {}
     with Progress("building manifests", enabled=progress) as bar:
         for job in jobs:
-            n = None if force else job.fresh()
-            was_fresh = n is not None
-            if n is None:
-                n = job.build(bar)
-            beside = json_path(job.place), parquet_path(job.place)
-            found.append(BuiltManifest(job.shard_id, *beside, n, was_fresh))
-    return found
+            try:
+                found[job.shard_id] = job.done(bar, force=force)
+            except (ShardError, SchemaError) as error:
+                if len(jobs) == 1:
+                    raise
+                errors[job.shard_id] = error
+    if errors:
+        hint = "Mend the shards, and build again: what is up to date is passed over."
+        raise PartialFailureError(list(found), list(errors), errors, found, hint=hint)
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +158,23 @@ class _Job:
         except ManifestError:
             return None
 
+    def done(self, bar: Progress, *, force: bool) -> BuiltManifest:
+        """The manifest, built if it must be."""
+        n = None if force else self.fresh()
+        was_fresh = n is not None
+        if n is None:
+            n = self.build(bar)
+        beside = json_path(self.place), parquet_path(self.place)
+        return BuiltManifest(self.shard_id, *beside, n, was_fresh)
+
     def build(self, bar: Progress) -> int:
         """Build the manifest, and count the samples."""
+        self._refuse_another()
         before = None if self.path is None else identity_of(self.path)
         if self.path is not None and before is None:
             raise ShardNotFoundError(self.shard_id)
         shard = self._opened()
-        build = ManifestBuild(self.place, self.kind)
+        build = ManifestBuild(self.place, self.kind, shard_id=self.shard_id)
         try:
             for item in sound(shard.chunks(), Ledger("raise")):
                 keys: Sequence[str] | int = (
@@ -162,12 +186,35 @@ class _Job:
                 build.add(item.data, item.at, item.size, places, keys)
                 bar.advance(len(item))
             build.end()
-            build.finish(self._part(shard, before))
+            part = self._part(shard, before)
+            self._refuse_keys(build.odd_keys, part)
+            build.finish(part)
             commit_all(build.files())
         except BaseException:
             build.abandon()
             raise
         return build.n_samples
+
+    def _refuse_keys(self, odd: str, part: ShardPart) -> None:
+        """Refuse keys that readers of the manifest would refuse."""
+        if odd and not (part.index and self.path is not None):
+            raise ShardError(self.shard_id, odd, hint="Rename its members.")
+
+    def _refuse_another(self) -> None:
+        """Refuse to take the place of the manifest of a shard whose name differs by `.tar`."""
+        name = self.place.name
+        other = self.place.with_name(
+            name.removesuffix(".tar") if name.endswith(".tar") else f"{name}.tar"
+        )
+        if self.path != self.place or not other.is_file() or other.samefile(self.place):
+            return
+        with suppress(ManifestError):
+            open_manifest(source_of(other), str(other))
+            raise ShardError(
+                self.shard_id,
+                f"its manifest would take the place of that of {_shown(str(other))}",
+                hint="Build it in a folder of its own: out=",
+            )
 
     def _opened(self) -> MappedShard | RangedShard:
         shard = open_shard(self.source, self.shard_id, self.cache)

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from atdata._typing import ByteArray, Int64Array
+from atdata.codec.msgpack import read_map
+from atdata.manifest.budget import fit
 from atdata.manifest.column import Column
 from atdata.manifest.document import (
     MANIFEST_VERSION,
@@ -18,9 +20,11 @@ from atdata.manifest.document import (
     ShardPart,
     write_document,
 )
-from atdata.manifest.fields import RESERVED, FieldSpec
+from atdata.manifest.fields import MAX_FIELDS, MAX_NAME, RESERVED, TOO_LONG, FieldSpec
 from atdata.manifest.files import json_path, parquet_path
+from atdata.manifest.listed_keys import wrong_keys
 from atdata.manifest.packed import NotPackedError, columns_of, packed_pieces
+from atdata.manifest.payloads import decoded, lacks
 from atdata.manifest.pieces import NotAColumnError, Piece, piece_of, values_at
 from atdata.manifest.places import cut, digests, running_keys
 from atdata.manifest.sample_kind import SampleKind
@@ -36,7 +40,7 @@ GROUP_BYTES = 16 << 20
 """A row group ends with the sample that brings it to this many rows or bytes."""
 
 _ROW_BYTES = 64
-_MAX_NAMES = 1000
+_MAX_NAME_BYTES = 1 << 20
 SCHEMA_VERSION = "1.0.0"
 
 
@@ -46,19 +50,34 @@ class ManifestBuild:
     It looks at payloads and never at the samples they were made of, so that it says what readers
     will see. It holds one row group at a time.
 
+    Attributes:
+        n_samples: How many samples it took.
+        n_bytes: Bytes of their payloads.
+        odd_keys: What is wrong with keys that no index vouches for; empty if nothing.
+
     Args:
         shard: The shard's path, beside which the manifest is to lie.
         kind: What the type of its samples says.
+        shard_id: What errors call the shard; by default its path.
+        is_ours: Whether its payloads are written now, and so have every field.
     """
 
-    def __init__(self, shard: Path, kind: SampleKind) -> None:
-        self._id = shard.name.removesuffix(".tar")
+    def __init__(
+        self, shard: Path, kind: SampleKind, *, shard_id: str = "", is_ours: bool = False
+    ) -> None:
+        self._shard_id = shard_id or str(shard)
+        name = shard.name.removesuffix(".tar")
+        self._id = name.encode(errors="surrogateescape").decode(errors="replace")
         self._finals = parquet_path(shard), json_path(shard)
         self._codec = kind.codec
         self._is_open = kind.plan.is_open
         self._left_out = dict(kind.plan.left_out)
         self._columns = {spec.path: Column(spec) for spec in kind.plan.columns}
-        self._optional = {one.name for one in self._codec.fields if not one.required}
+        self._unsure = {
+            spec.path: spec.path.split(".")
+            for spec in kind.plan.columns
+            if (spec.is_set_by_class if is_ours else spec.may_lack)
+        }
         self._is_plain = kind.is_plain
         self._temporary = temporary_beside(self._finals[0])
         self._json_temporary = temporary_beside(self._finals[1])
@@ -70,6 +89,8 @@ class ManifestBuild:
         self._stage = Stage()
         self._kept: list[Column] = []
         self._samples = SamplesPart(0, "", [])
+        self._n_name_bytes = 0
+        self.odd_keys = ""
         self.n_samples = 0
         self.n_bytes = 0
 
@@ -126,7 +147,9 @@ class ManifestBuild:
                 DIGEST: pa.array(digests(data, at, size)),
             }
         )
-        self._look(data, at, size)
+        if not isinstance(keys, int):
+            self.odd_keys = self.odd_keys or wrong_keys([self._places[-1][KEY]])
+        self._look(data, at, size, places, keys)
         weights = np.full(n, _ROW_BYTES, np.int64)
         for column in self._columns.values():
             column.weigh(weights)
@@ -138,9 +161,17 @@ class ManifestBuild:
         while self._n_buffered >= GROUP_ROWS or self._n_bytes_buffered >= GROUP_BYTES:
             self._write_group()
 
-    def _look(self, data: ByteArray, at: Int64Array, size: Int64Array) -> None:
+    def _look(
+        self,
+        data: ByteArray,
+        at: Int64Array,
+        size: Int64Array,
+        places: Int64Array,
+        keys: Sequence[str] | int,
+    ) -> None:
         """Take the columns of some payloads."""
-        self._look_for_defaults(data, at)
+        if not self._columns and not self._is_open:
+            return
         if self._is_plain:
             columns = columns_of(self._codec, data, at, size)
             if columns is not None:
@@ -152,7 +183,9 @@ class ManifestBuild:
                     return
         memory = memoryview(data).toreadonly()
         spans = zip(at.tolist(), size.tolist(), strict=True)
-        samples = [self._codec.decode(memory[a : a + n], copy=False) for a, n in spans]
+        payloads = [memory[a : a + n] for a, n in spans]
+        samples = decoded(self._codec, payloads, self._shard_id, places, keys)
+        self._leave_out_lacking(payloads)
         if self._is_open:
             self._discover(samples)
         for column in self._columns.values():
@@ -172,14 +205,17 @@ class ManifestBuild:
         column.leave_out(reason)
         self._left_out[column.spec.path] = reason
 
-    def _look_for_defaults(self, data: ByteArray, at: Int64Array) -> None:
+    def _leave_out_lacking(self, payloads: Sequence[memoryview]) -> None:
         """Leave out fields that payloads lack: what stands for them is up to whoever reads."""
-        n = len(self._codec.fields)
-        if not self._optional or n > 15 or (data[at] >= 0x80 | n).all():
-            return
-        for path, column in self._columns.items():
-            if path.partition(".")[0] in self._optional and not column.reason:
-                self._leave_out(column, "samples lack it, and have a default in its place")
+        for payload in payloads:
+            if not self._unsure:
+                return
+            found = read_map(payload)
+            for path in [one for one, steps in self._unsure.items() if lacks(found, steps)]:
+                del self._unsure[path]
+                if not self._columns[path].reason:
+                    reason = "samples lack it, and have a default in its place"
+                    self._leave_out(self._columns[path], reason)
 
     def _discover(self, samples: Sequence[DictSample]) -> None:
         """Begin columns for fields that are seen for the first time."""
@@ -187,7 +223,12 @@ class ManifestBuild:
             for name in sample:
                 if name in self._columns or name in self._left_out:
                     continue
-                if len(self._columns) + len(self._left_out) >= _MAX_NAMES:
+                if len(name) > MAX_NAME:
+                    self._left_out[f"{name[:80]}…"] = TOO_LONG
+                    continue
+                self._n_name_bytes += len(name.encode())
+                n_names = len(self._columns) + len(self._left_out)
+                if n_names > MAX_FIELDS - 3 or self._n_name_bytes > _MAX_NAME_BYTES:
                     return
                 self._begin(name, sample)
 
@@ -267,6 +308,7 @@ class ManifestBuild:
         )
         if provenance:
             document.provenance = dict(provenance)
+        fit(document)
         with self._json_temporary.open("xb") as file:
             file.write(write_document(document))
 
@@ -302,7 +344,7 @@ class ShardManifests:
 
     def __call__(self, path: Path) -> "ObservedShard":
         """Begin with a shard."""
-        return ObservedShard(ManifestBuild(path, self._kind))
+        return ObservedShard(ManifestBuild(path, self._kind, is_ours=True))
 
 
 class ObservedShard:

@@ -16,6 +16,9 @@ LONG_TEXT = 128
 """Text is long if the first samples' have more bytes than this on average."""
 
 _LOOKED_AT = 1024
+_SUMMED = 256
+"""More values than this are listed once, with what is known of the field."""
+
 _OPEN = ("", "list[]")
 """Kinds of what is None, or an empty list, so far."""
 
@@ -192,7 +195,7 @@ class Column:
             mean = mean if mean is not None and np.isfinite(mean) else None
             low, high = to_json(known.low()), to_json(known.high())
             return {"type": "numeric", "min": low, "max": high, "mean": mean, "count": n}
-        if counts is None or inner not in ("str", "bool", "int"):
+        if counts is None or len(counts) > _SUMMED or inner not in ("str", "bool", "int"):
             return None
         if kind == "set" and is_list(self.kind):
             return {"type": "set", "all_values": sorted(map(str, counts))}

@@ -10,13 +10,22 @@ from typing import Any
 import msgspec
 from xxhash import xxh3_64_hexdigest
 
+from atdata.manifest.fields import MAX_FIELDS
 from atdata.model.shard import SIDECARS
+from atdata.shard.tar import BLOCK
 
 MANIFEST_VERSION = "2.0.0"
 JSON_SUFFIX, PARQUET_SUFFIX = SIDECARS
 
 MAX_JSON = 64 << 20
 """Most bytes of a JSON file that is read."""
+
+MAX_GROUP_ROWS = 1 << 20
+"""Most rows of a row group that is read."""
+
+_MAX_UNASKED = 256 << 20
+_MAX_RATIO = 4000
+"""A compressed shard that swells beyond both is not read either."""
 
 
 class DocumentError(ValueError):
@@ -165,6 +174,15 @@ def _check_counts(document: Document) -> None:
         raise DocumentError("the sizes of the shard contradict each other")
     if not _HEX.fullmatch(shard.digest) or (shard.index and not _HEX.fullmatch(shard.index)):
         raise DocumentError("a digest of the shard is none")
+    if n * BLOCK > shard.end:
+        raise DocumentError(f"{n} samples do not fit in the {shard.end} bytes of the shard")
+    swollen = max(_MAX_UNASKED, _MAX_RATIO * shard.n_bytes)
+    if shard.end > (shard.n_bytes if shard.index else swollen):
+        raise DocumentError(f"samples of a shard of {shard.n_bytes} bytes end at {shard.end}")
+    if len(document.fields) > MAX_FIELDS:
+        raise DocumentError(f"it has {len(document.fields)} fields; the limit is {MAX_FIELDS}")
+    if any(rows > MAX_GROUP_ROWS for rows in samples.row_groups):
+        raise DocumentError(f"a row group has more than {MAX_GROUP_ROWS} rows")
     if samples.n_bytes < 0 or not re.fullmatch(r"[0-9a-f]{64}", samples.blake3):
         raise DocumentError("the size or the digest of the Parquet file is none")
     if any(rows < 1 for rows in samples.row_groups) or sum(samples.row_groups) != n:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 from uuid import UUID
 
 from atdata._type_utils import bare, field_types, is_ndarray_type, union_members
+from atdata.sample.holding import holds_what_it_is_given
 
 type AggregateKind = Literal["categorical", "numeric", "set"]
 """How the values of a field are summed up."""
@@ -67,6 +68,8 @@ class FieldSpec:
             `"uuid"` for text that becomes one; empty where both are the same.
         aggregate: How it is summed up.
         is_explicit: Whether the annotation asks for it.
+        may_lack: Whether payloads of other writers may lack it, because it has a default.
+        is_set_by_class: Whether also our own may, because `init=False` leaves it to the class.
     """
 
     path: str
@@ -74,6 +77,8 @@ class FieldSpec:
     form: str = ""
     aggregate: AggregateKind = "categorical"
     is_explicit: bool = False
+    may_lack: bool = False
+    is_set_by_class: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,11 @@ _PLAIN: dict[Any, tuple[str, str]] = {
 _LISTS = (list, tuple, set, frozenset, Sequence, MutableSequence)
 _OF_KIND = {"bool": "categorical", "str": "categorical"}
 _MAX_DEPTH = 8
-_MAX_COLUMNS = 1000
+MAX_FIELDS = 1000
+MAX_NAME = 10_000
+"""More fields than this, and longer names, are in no manifest."""
+
+TOO_LONG = f"its name has more than {MAX_NAME} characters"
 
 
 def plan_fields(sample_type: Any) -> FieldPlan:
@@ -138,10 +147,12 @@ def plan_fields(sample_type: Any) -> FieldPlan:
     columns: list[FieldSpec] = []
     left_out: dict[str, str] = {}
     for one in _walk(sample_type, "", ()):
-        if isinstance(one, FieldSpec) and len(columns) < _MAX_COLUMNS:
+        if isinstance(one, FieldSpec) and len(one.path) > MAX_NAME:
+            left_out[f"{one.path[:80]}…"] = TOO_LONG
+        elif isinstance(one, FieldSpec) and len(columns) < MAX_FIELDS:
             columns.append(one)
         elif isinstance(one, FieldSpec):
-            left_out[one.path] = f"there are more than {_MAX_COLUMNS} fields"
+            left_out[one.path] = f"there are more than {MAX_FIELDS} fields"
         else:
             left_out[one[0]] = one[1]
     return FieldPlan(tuple(columns), left_out)
@@ -197,17 +208,36 @@ def _walk(
         elif field.name in RESERVED:
             yield path, "manifests have a column of that name"
         elif is_ndarray_type(kind) and given is None:
-            yield FieldSpec(f"{path}.shape", "list[int]", "", "set")
-            yield FieldSpec(f"{path}.dtype", "str", "", "categorical")
+            yield _within(field, FieldSpec(f"{path}.shape", "list[int]", "", "set"))
+            yield _within(field, FieldSpec(f"{path}.dtype", "str", "", "categorical"))
         elif isclass(get_origin(kind) or kind) and dataclasses.is_dataclass(
             get_origin(kind) or kind
         ):
             if kind in above or len(above) >= _MAX_DEPTH:
                 yield path, "it holds itself, or lies too deep"
+            elif not holds_what_it_is_given(kind):
+                yield path, f"{_shown(kind)} may change what it is given"
             else:
-                yield from _walk(kind, f"{path}.", (*above, kind))
+                for one in _walk(kind, f"{path}.", (*above, kind)):
+                    yield _within(field, one)
         else:
-            yield _column(path, kind, given)
+            yield _within(field, _column(path, kind, given))
+
+
+def _within(
+    field: "dataclasses.Field[Any]", one: FieldSpec | tuple[str, str]
+) -> FieldSpec | tuple[str, str]:
+    """A column in a field that payloads may lack."""
+    if not isinstance(one, FieldSpec):
+        return one
+    no_default = (
+        field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    )
+    return dataclasses.replace(
+        one,
+        may_lack=one.may_lack or not no_default or not field.init,
+        is_set_by_class=one.is_set_by_class or not field.init,
+    )
 
 
 def _column(path: str, kind: Any, given: ManifestField | None) -> FieldSpec | tuple[str, str]:
@@ -254,7 +284,8 @@ def _kind_of(kind: Any) -> tuple[str, str] | None:
         return None
     name, form = next(one for one in inner if one is not None)
     # What a set holds comes in no order of its own, so that a sample and its payload may differ.
-    return f"list[{name}]", form or ("set" if origin in (set, frozenset) else "")
+    of_set = "set" if origin in (set, frozenset) else ""
+    return f"list[{name}]", f"{of_set} {form}".strip()
 
 
 def _scalar(kind: Any) -> tuple[str, str] | None:
@@ -264,11 +295,14 @@ def _scalar(kind: Any) -> tuple[str, str] | None:
     except TypeError:
         return None
     if get_origin(kind) is Literal:
-        return _of_values([getattr(v, "value", v) for v in get_args(kind) if v is not None])
+        choices = [one for one in get_args(kind) if one is not None]
+        if any(isinstance(one, Enum) for one in choices):
+            return None if not all(map(_is_member, choices)) else _of_members(choices)
+        return _of_values(choices)
     if not isclass(kind):
         return None
     if issubclass(kind, Enum):
-        return _of_values([member.value for member in kind])
+        return _of_members(list(kind))
     if issubclass(kind, PurePath):
         return "str", "path"
     numpy = sys.modules.get("numpy")
@@ -280,6 +314,24 @@ def _scalar(kind: Any) -> tuple[str, str] | None:
         if issubclass(kind, numpy.floating) and numpy.dtype(kind).itemsize <= 8:
             return "float", numpy.dtype(kind).name
     return None
+
+
+def _is_member(value: object) -> bool:
+    """Whether this is a member of an enum that has a value of its own for each of them.
+
+    An enum with `_missing_`, as flags have, makes members of other values than it lists.
+    """
+    missing: Any = getattr(type(value), "_missing_", None)
+    own: Any = Enum._missing_
+    return isinstance(value, Enum) and missing.__func__ is own.__func__
+
+
+def _of_members(members: Sequence[Any]) -> tuple[str, str] | None:
+    """The kind of an enum's values; samples hold members, which texts and numbers are not."""
+    if not all(map(_is_member, members)):
+        return None
+    found = _of_values([member.value for member in members])
+    return None if found is None else (found[0], "enum")
 
 
 def _of_values(values: Sequence[object]) -> tuple[str, str] | None:

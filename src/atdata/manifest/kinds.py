@@ -127,6 +127,38 @@ def from_number(kind: str, number: int) -> Any:
             return number * _MICROSECOND
 
 
+_FIRST, _LAST = to_number(dt.datetime.min), to_number(dt.datetime.max)
+_RANGES = {
+    "datetime": (_FIRST, _LAST),
+    "datetime_utc": (_FIRST, _LAST),
+    "date": (to_number(dt.date.min), to_number(dt.date.max)),
+    "time": (0, to_number(dt.time.max)),
+}
+
+
+def check_times(kind: str, array: Any) -> None:
+    """Refuse times that Python has none for.
+
+    Raises:
+        ValueError: There is such.
+
+    Examples:
+        >>> check_times("time", pa.array([-1], pa.time64("us")))
+        Traceback (most recent call last):
+        ValueError: it holds a time that cannot be
+    """
+    item = item_kind(kind)
+    if item not in _RANGES:
+        return
+    present = (array.flatten() if is_list(kind) else array).drop_null()
+    if len(present) == 0:
+        return
+    numbers = present.view(pa.int32() if item == "date" else pa.int64()).to_numpy()
+    low, high = _RANGES[item]
+    if numbers.min() < low or numbers.max() > high:
+        raise ValueError("it holds a time that cannot be")
+
+
 def to_json(value: Any) -> Any:
     """A plain value as JSON holds it, exactly.
 

@@ -1,6 +1,7 @@
 """One manifest as it is asked: what is known of fields, which rows fit, and where they lie."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,17 @@ from numpy.typing import NDArray
 from atdata._typing import Int64Array
 from atdata.manifest.document import Document
 from atdata.manifest.facts import group_facts, value_counts
+from atdata.manifest.freshness import stale
+from atdata.manifest.listed_keys import differs, stored, wrong_keys
 from atdata.manifest.parquet import Table
 from atdata.manifest.table import DIGEST, KEY, OFFSET, SIZE
 from atdata.predicate.facts import FieldFacts
 from atdata.predicate.predicate import Predicate
-from atdata.shard.keys import Keys, StoredKeys
+from atdata.shard.keys import Keys
 from atdata.shard.tar import BLOCK
+
+_UNPROVEN = 1 << 20
+"""No more rows than this are taken for there of a shard elsewhere, before they were seen."""
 
 
 class Manifest:
@@ -39,7 +45,12 @@ class Manifest:
     """
 
     def __init__(
-        self, shard_id: str, document: Document, facts: Mapping[str, FieldFacts], table: Table
+        self,
+        shard_id: str,
+        document: Document,
+        facts: Mapping[str, FieldFacts],
+        table: Table,
+        shard: Path | None = None,
     ) -> None:
         self.shard_id = shard_id
         self.n_samples = document.num_samples
@@ -57,6 +68,7 @@ class Manifest:
         }
         self.document = document
         self._table = table
+        self._shard = shard
         self._is_checked = False
 
     def __len__(self) -> int:
@@ -109,6 +121,8 @@ class Manifest:
         verdict = predicate.verdict(self.facts)
         if verdict == "none":
             return np.zeros(0, np.int64)
+        if self.n_samples > _UNPROVEN and self._shard is None:
+            self._check()
         if verdict == "all":
             return np.arange(self.n_samples, dtype=np.int64)
         kinds = {path: self.columns[path] for path in sorted(predicate.fields)}
@@ -152,12 +166,25 @@ class Manifest:
 
     def _place(self, name: str) -> Any:
         """A column of numbers that every manifest has; offsets and sizes are checked once."""
-        if not self._is_checked:
-            for group in range(self.n_groups):  # all at once, for they are asked for together
-                self._table.read(group, dict.fromkeys((KEY, OFFSET, SIZE, DIGEST), ""))
-            self._check_places(self._numbers(OFFSET), self._numbers(SIZE))
-            self._is_checked = True
+        self._check()
         return self._numbers(name)
+
+    def _check(self) -> None:
+        """Compare places and keys, once, with what can be, and with the index of a local shard."""
+        if self._is_checked:
+            return
+        for group in range(self.n_groups):  # all at once, for they are asked for together
+            self._table.read(group, dict.fromkeys((KEY, OFFSET, SIZE, DIGEST), ""))
+        at, size = self._numbers(OFFSET), self._numbers(SIZE)
+        keys = self._key_arrays()
+        self._check_places(at, size)
+        if self._shard is not None and self.document.shard.index:
+            wrong = differs(self._shard, self.shard_id, at, size, keys)
+            if wrong:
+                raise stale(self.shard_id, wrong)
+        elif wrong := wrong_keys(keys):
+            raise self._table.damaged(wrong)
+        self._is_checked = True
 
     def _numbers(self, name: str) -> Any:
         arrays = [self._table.read(group, {name: ""})[name] for group in range(self.n_groups)]
@@ -183,21 +210,11 @@ class Manifest:
     @property
     def keys(self) -> Keys:
         """The samples' keys."""
+        self._check()
+        return stored(self._key_arrays())
+
+    def _key_arrays(self) -> list[Any]:
         arrays = [self._table.read(group, {KEY: ""})[KEY] for group in range(self.n_groups)]
         if any(one.null_count for one in arrays):
             raise self._table.damaged(f"{KEY} is not always there")
-        return _keys(arrays)
-
-
-def _keys(arrays: list[Any]) -> StoredKeys:
-    ends: list[Int64Array] = [np.zeros(0, np.int64)]
-    texts: list[bytes] = []
-    before = 0
-    for one in arrays:
-        _, offsets, text = one.buffers()
-        cuts = np.frombuffer(offsets, np.int32)[one.offset : one.offset + len(one) + 1]
-        first, last = int(cuts[0]), int(cuts[-1])
-        texts.append(text.slice(first, last - first).to_pybytes() if last > first else b"")
-        ends.append(cuts[1:].astype(np.int64) - first + before)
-        before += last - first
-    return StoredKeys(np.concatenate(ends), b"".join(texts))
+        return arrays

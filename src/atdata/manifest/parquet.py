@@ -15,12 +15,16 @@ from blake3 import blake3
 from atdata._exceptions import ManifestError
 from atdata.manifest.document import SamplesPart
 from atdata.manifest.files import Identity, identity_of
-from atdata.manifest.kinds import fits
+from atdata.manifest.kinds import check_times, fits
 from atdata.manifest.table import PLACE_TYPES
 
 MAX_PARQUET = 4 << 30
 """Most bytes of a Parquet file that is fetched from elsewhere."""
 
+MAX_GROUP_BYTES = 512 << 20
+"""Most bytes of the columns of a row group that are asked for together, when they are decoded."""
+
+_AT_ONCE = 1 << 12
 _KEPT_BYTES = 256 << 20
 
 
@@ -100,15 +104,39 @@ class Table:
             try:
                 with pq.ParquetFile(raw) as file:
                     self._check(file, kinds)
-                    # Without threads: Arrow may abort at exit after some have read from a Python file.
-                    table = file.read_row_group(group, list(kinds), use_threads=False)
+                    self._check_group(file, group)
+                    table = self._decoded(file, group, list(kinds))
                     made = {path: _whole(table.column(path)) for path in kinds}
-            except (pa.ArrowException, OSError, KeyError) as error:
+                for path, values in made.items():
+                    check_times(kinds[path], values)
+            except (pa.ArrowException, OSError, KeyError, ValueError, OverflowError) as error:
                 raise self._damaged(str(error).partition("\n")[0]) from error
         for values in made.values():
             if len(values) != self._part.row_groups[group]:
                 raise self._damaged(f"row group {group} has {len(values)} rows")
         return made
+
+    def _check_group(self, file: pq.ParquetFile, group: int) -> None:
+        """Refuse a row group that is not as the JSON says, before anything of it is decoded."""
+        found = file.metadata.row_group(group)
+        if found.num_rows != self._part.row_groups[group]:
+            raise self._damaged(f"row group {group} has {found.num_rows} rows")
+        if not 0 <= found.total_byte_size <= MAX_GROUP_BYTES:
+            raise self._damaged(f"row group {group} has {found.total_byte_size} bytes")
+
+    def _decoded(self, file: pq.ParquetFile, group: int, names: list[str]) -> Any:
+        """Columns of a row group, decoded step by step: a few bytes may stand for very many."""
+        n_bytes = 0
+        batches: list[Any] = []
+        # Without threads: Arrow may abort at exit after some have read from a Python file.
+        for batch in file.iter_batches(_AT_ONCE, [group], names, use_threads=False):
+            n_bytes += batch.nbytes
+            if n_bytes > MAX_GROUP_BYTES:
+                raise self._damaged(f"row group {group} swells to {n_bytes} bytes and more")
+            batches.append(batch)
+        if not batches:
+            return file.read_row_group(group, names, use_threads=False)
+        return pa.Table.from_batches(batches)
 
     def _check(self, file: pq.ParquetFile, kinds: Mapping[str, str]) -> None:
         """Refuse a file whose columns are not those that the JSON promises."""

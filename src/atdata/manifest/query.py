@@ -1,11 +1,19 @@
 """Asking manifests in memory: which samples, and where they lie."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from atdata._exceptions import ManifestError, ShardError, SourceError, shard_name
-from atdata.manifest.document import JSON_SUFFIX, PARQUET_SUFFIX
+from atdata.manifest.document import (
+    JSON_SUFFIX,
+    PARQUET_SUFFIX,
+    DocumentError,
+    read_document,
+)
+from atdata.manifest.files import identity_of
+from atdata.manifest.freshness import compare_local
 from atdata.manifest.locations import SampleLocation
 from atdata.manifest.shard_manifest import ShardManifest
 from atdata.manifest.table import KEY, OFFSET, SIZE
@@ -69,7 +77,7 @@ class QueryExecutor:
         files = sorted(folder.glob(f"*{JSON_SUFFIX}"))
         if not files:
             raise ManifestError({str(folder): "the folder holds no manifests"})
-        shards = [folder / _shard_of(file.name.removesuffix(JSON_SUFFIX)) for file in files]
+        shards = [_shard_of(folder / file.name.removesuffix(JSON_SUFFIX)) for file in files]
         return cls._opened([str(shard) for shard in shards])
 
     @classmethod
@@ -100,7 +108,7 @@ class QueryExecutor:
             except ManifestError as error:
                 reasons[shard] = next(iter(error.reasons.values()))
                 continue
-            reason = _wrong(one, Path(path))
+            reason = _wrong(one, text, Path(path))
             if reason:
                 reasons[shard] = reason
             manifests.append(one)
@@ -111,12 +119,21 @@ class QueryExecutor:
         return made
 
 
-def _shard_of(base: str) -> str:
-    return base if base.endswith((".gz", ".bz2", ".xz", ".tgz")) else f"{base}.tar"
+def _shard_of(base: Path) -> Path:
+    """The shard that a manifest of this name lies beside."""
+    shard = base.with_name(f"{base.name}.tar")
+    return base if base.is_file() and not shard.exists() else shard
 
 
-def _wrong(manifest: ShardManifest, shard: Path) -> str:
-    """Why a manifest is not of the shard beside it, as far as one can see without reading it."""
+def _wrong(manifest: ShardManifest, text: Path, shard: Path) -> str:
+    """Why a manifest is not of the shard beside it; of the older layout one sees only so much."""
+    with suppress(DocumentError):
+        part = read_document(text.read_bytes()).shard
+        try:
+            compare_local(str(shard), shard, identity_of(shard), part)
+        except ManifestError as error:
+            return error.reasons[str(shard)]
+        return ""
     if manifest.shard_id != shard.name.removesuffix(".tar"):
         return f"its manifest says that it is of shard {manifest.shard_id!r}"
     if manifest.num_samples == 0 and shard.suffix == ".tar" and _holds_members(shard):

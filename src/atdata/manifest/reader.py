@@ -7,13 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-from atdata._exceptions import AtdataError, ManifestError, ShardError, SourceError
+from atdata._exceptions import AtdataError, ManifestError, ShardError
 from atdata._protocols import (
     DataSource,
     SupportsLocalPath,
-    SupportsRange,
     SupportsSidecars,
-    SupportsVersion,
 )
 from atdata.manifest.document import (
     JSON_SUFFIX,
@@ -21,24 +19,19 @@ from atdata.manifest.document import (
     PARQUET_SUFFIX,
     Document,
     DocumentError,
-    ShardPart,
     read_document,
 )
 from atdata.manifest.facts import read_facts
 from atdata.manifest.files import (
-    FOOTER,
     Identity,
     identity_of,
-    index_mark,
     json_path,
-    local_content,
-    local_mark,
     parquet_path,
 )
+from atdata.manifest.freshness import compare_local, compare_remote
 from atdata.manifest.manifest import Manifest
 from atdata.manifest.older import why_not
 from atdata.manifest.parquet import MAX_PARQUET, LocalTable, RemoteTable
-from atdata.shard.index import SUFFIX
 from atdata.sources.joined import JoinedSource
 
 type RemoteCheck = Literal["footer", "none"]
@@ -124,7 +117,7 @@ def open_kept_manifest(source: DataSource, shard_id: str, place: Path) -> Manife
         return _open_local(source, shard_id, path, place)
     text, rows = identity_of(json_path(place)), identity_of(parquet_path(place))
     document = _read(shard_id, json_path(place), text)
-    _compare_remote(source, shard_id, document.shard)
+    compare_remote(source, shard_id, document.shard)
     return _with_table(shard_id, document, parquet_path(place), rows)
 
 
@@ -172,8 +165,8 @@ def _open_local(source: DataSource, shard_id: str, path: Path, place: Path) -> M
     if shard is None:
         raise ManifestError({shard_id: "the shard is missing"})
     document = _read(shard_id, beside, text, ours)
-    _compare_local(shard_id, path, shard, document.shard)
-    manifest = _with_table(shard_id, document, table, rows)
+    compare_local(shard_id, path, shard, document.shard)
+    manifest = _with_table(shard_id, document, table, rows, path)
     _opened.put(key, state, manifest)
     return manifest
 
@@ -195,23 +188,12 @@ def _read(
     return _document(shard_id, raw or b"")
 
 
-def _compare_local(shard_id: str, path: Path, shard: Identity, part: ShardPart) -> None:
-    if part.n_bytes != shard[2]:
-        raise _stale(shard_id, f"the shard has {shard[2]} bytes, not {part.n_bytes}")
-    if part.index:
-        mark = local_mark(path, shard)
-        if mark != part.index:
-            raise _stale(shard_id, f"the shard ends in {mark or 'no index'}, not {part.index}")
-    elif part.content:
-        content = local_content(path, shard)
-        if content != part.content:
-            raise _stale(shard_id, f"the shard's XXH3 is {content}, not {part.content}")
-    else:
-        raise _stale(shard_id, "nothing tells which state of the shard it is of")
-
-
 def _with_table(
-    shard_id: str, document: Document, path: Path, identity: Identity | None
+    shard_id: str,
+    document: Document,
+    path: Path,
+    identity: Identity | None,
+    shard: Path | None = None,
 ) -> Manifest:
     part, wrong = document.samples, ""
     if identity is None:
@@ -220,7 +202,7 @@ def _with_table(
         wrong = f"the Parquet file has {identity[2]} bytes, not {part.n_bytes}"
     if wrong or identity is None:
         raise ManifestError({shard_id: f"its manifest is partial: {wrong}"})
-    return _manifest(shard_id, document, LocalTable(shard_id, path, identity, part))
+    return _manifest(shard_id, document, LocalTable(shard_id, path, identity, part), shard)
 
 
 def _open_remote(source: DataSource, shard_id: str, remote_check: RemoteCheck) -> Manifest:
@@ -232,7 +214,7 @@ def _open_remote(source: DataSource, shard_id: str, remote_check: RemoteCheck) -
         raise ManifestError({shard_id: "its manifest is missing"})
     document = _document(shard_id, raw)
     if remote_check == "footer":
-        _compare_remote(source, shard_id, document.shard)
+        compare_remote(source, shard_id, document.shard)
     if document.samples.n_bytes > MAX_PARQUET:
         raise _damaged(shard_id, f"its Parquet file has {document.samples.n_bytes} bytes")
 
@@ -249,29 +231,6 @@ def _text(source: SupportsSidecars, shard_id: str) -> bytes | None:
         raise ManifestError({shard_id: f"its manifest {error.reason}"}) from error
 
 
-def _compare_remote(source: DataSource, shard_id: str, part: ShardPart) -> None:
-    if part.index and isinstance(source, SupportsRange):
-        try:
-            footer = source.read_range(shard_id, part.n_bytes - SUFFIX, FOOTER)
-        except SourceError as error:
-            if error.status is None or error.status >= 400:
-                raise
-            footer = b""  # it answers, but not with parts
-        except ShardError as error:
-            raise _stale(shard_id, f"the shard has no {part.n_bytes} bytes") from error
-        if footer and index_mark(footer) != part.index:
-            raise _stale(shard_id, f"the shard does not end as one of {part.n_bytes} bytes would")
-        if footer:
-            return
-    version = source.shard_version(shard_id) if isinstance(source, SupportsVersion) else None
-    if part.version and version != part.version:
-        raise _stale(shard_id, f"the shard's version is {version}, not {part.version}")
-    if isinstance(source, SupportsRange):
-        n_bytes = source.shard_size(shard_id)
-        if n_bytes != part.n_bytes:
-            raise _stale(shard_id, f"the shard has {n_bytes} bytes, not {part.n_bytes}")
-
-
 def _document(shard_id: str, raw: bytes) -> Document:
     try:
         return read_document(raw)
@@ -282,15 +241,16 @@ def _document(shard_id: str, raw: bytes) -> Document:
         raise _damaged(shard_id, str(error)) from error
 
 
-def _manifest(shard_id: str, document: Document, table: LocalTable | RemoteTable) -> Manifest:
+def _manifest(
+    shard_id: str,
+    document: Document,
+    table: LocalTable | RemoteTable,
+    shard: Path | None = None,
+) -> Manifest:
     try:
-        return Manifest(shard_id, document, read_facts(document), table)
+        return Manifest(shard_id, document, read_facts(document), table, shard)
     except DocumentError as error:
         raise _damaged(shard_id, str(error)) from error
-
-
-def _stale(shard_id: str, reason: str) -> ManifestError:
-    return ManifestError({shard_id: f"its manifest is stale: {reason}"})
 
 
 def _damaged(shard_id: str, reason: str) -> ManifestError:

@@ -24,12 +24,13 @@ def holds_what_it_is_given(sample_type: Any) -> bool:
     """
     kind: Any = get_origin(sample_type) or sample_type
     hook = getattr(kind, "__post_init__", PackableSample.__post_init__)
-    is_dataclass: bool = dataclasses.is_dataclass(kind)
-    if not is_dataclass or hook is not PackableSample.__post_init__:
+    if not hasattr(kind, "__dataclass_fields__") or hook is not PackableSample.__post_init__:
         return False
     own = {name for base in kind.__mro__[:-1] for name in vars(base)}
     frozen: bool = vars(kind)["__dataclass_params__"].frozen
     if "__getattribute__" in own or "__new__" in own or ("__setattr__" in own and not frozen):
+        return False
+    if getattr(type(kind), "__call__", None) is not type.__call__:  # noqa: B004
         return False
     return is_generated(kind.__init__) and not _has_descriptors(kind)
 
