@@ -97,7 +97,8 @@ class Tally:
                 if len(self.counts) <= _CAPS[item]:
                     return
             known, self.counts = list(self.counts), None
-            self._hash(item, _array_of(item, known))
+            if known:
+                self._hash(item, _array_of(item, known))
         self._hash(item, distinct)
 
     def _hash(self, item: str, distinct: Any) -> None:
