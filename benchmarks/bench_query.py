@@ -104,7 +104,8 @@ def remember(folder: Path) -> None:
     code = (
         "import sys, atdata; from bench_query import small; "
         "atdata.write_samples(small(5_000_000), sys.argv[1], maxcount=25_000, manifest=True, "
-        "progress=False); print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
+        "progress=False); status = open('/proc/self/status').read(); "
+        "print(status.partition('VmHWM:')[2].split()[0])"
     )
     found = subprocess.run(
         [sys.executable, "-c", code, str(folder / "many.tar")],

@@ -217,7 +217,7 @@ class ShardWriter:
         try:
             self._finish()
             commit_all([written.files[0] for written in self._done])
-            # Of what lies beside them a crash may leave less: it has digests, and can be made anew.
+            # Of what lies beside them a crash may leave less: that is noticed, and made anew.
             for temporary, path in (pair for one in self._done for pair in one.files[1:]):
                 temporary.replace(path)
         except BaseException:
